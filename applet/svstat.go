@@ -1,0 +1,487 @@
+package applet
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/tai64"
+)
+
+// svstat says how services are. Without a long option the output is the family's, byte for byte:
+// daemontools' line, and daemontools-encore's words where the status file is encore's. --json writes
+// what docs/svstat.md describes for programs, --long the same for people.
+//
+// What keeps a service's state from being read is printed in its place, and the exit code is 0.
+func svstat(c *call) int {
+	asJSON, long := c.takeOption("--json"), c.takeOption("--long")
+	which, dirs, ok := logOptions(c)
+	if !ok || len(dirs) == 0 {
+		return c.usage("svstat: usage: svstat [-L] [-l] dir [dir ...]")
+	}
+	out := bufio.NewWriter(c.stdout)
+	var all []*serviceJSON
+	code := c.inEach("svstat", dirs, func(dir string, err error) {
+		s := observe(dir, err)
+		switch {
+		case asJSON:
+			all = append(all, s.inDetail().json())
+		case long:
+			s.inDetail().writeLong(out)
+		default:
+			s.writeFamily(out, which)
+		}
+	})
+	if asJSON {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		enc.Encode(all)
+	}
+	if err := out.Flush(); err != nil && (asJSON || long) {
+		return c.fatal("svstat", "unable to write the output", err)
+	}
+	return code
+}
+
+// takeOption tells whether a long option is among the options, and takes it out. Operands start where
+// getopt lets them start.
+func (c *call) takeOption(long string) (found bool) {
+	var rest []string
+	for i, word := range c.args {
+		if !strings.HasPrefix(word, "-") || word == "-" || word == "--" {
+			rest = append(rest, c.args[i:]...)
+			break
+		}
+		if word == long {
+			found = true
+		} else {
+			rest = append(rest, word)
+		}
+	}
+	c.args = rest
+	return found
+}
+
+// A service is what there is to see of a service directory.
+type service struct {
+	dir        string
+	unreadable string // why there is no status, as the family says it
+	supervised *bool  // nil if that can't be told
+	down       *bool  // whether there is a file down; nil if that can't be told
+
+	main   process
+	log    *process      // encore's log process, whose status is in the same file
+	resume *fsstate.Info // what upkeep says beside the status
+
+	now    tai64.Label // when all this was so
+	logDir *service    // NAME/log, where it is a service directory
+}
+
+// A process is one block of a status file.
+type process struct {
+	fsstate.Status
+	encore bool // State is meant, not GotTerm and Phase
+}
+
+// observe looks at what the family's clients look at, in their order: down, ok, status. The service
+// directory is the working directory, or chdir is the reason why it is not.
+func observe(dir string, chdir error) *service {
+	s := &service{dir: dir, now: tai64.Now()}
+	if chdir != nil {
+		s.unreadable = "unable to chdir: " + errText(chdir)
+		return s
+	}
+	name, err := superviseName()
+	if err != nil {
+		s.unreadable = "unable to set up control path: " + errText(err)
+		return s
+	}
+	var st syscall.Stat_t
+	err = syscall.Stat("down", &st)
+	if err != nil && err != syscall.ENOENT {
+		s.unreadable = "unable to stat down: " + errText(err)
+		return s
+	}
+	s.down = new(err == nil)
+
+	err = hasReader(name + "/ok")
+	if err == nil || err == syscall.ENXIO || err == syscall.ENOENT {
+		s.supervised = new(err == nil)
+	}
+	switch err {
+	case nil:
+		s.readStatus(name)
+	case syscall.ENXIO:
+		s.unreadable = "supervise not running"
+	default:
+		s.unreadable = "unable to open " + name + "/ok: " + errText(err)
+	}
+	return s
+}
+
+func (s *service) readStatus(name string) {
+	file, opened, err := readStatus(name + "/status")
+	if !opened {
+		s.unreadable = "unable to open " + name + "/status: " + errText(err)
+		return
+	}
+	if err != nil {
+		s.unreadable = "unable to read " + name + "/status: " + errText(err)
+		return
+	}
+	if s.main.Status, err = fsstate.ParseStatus(file); err != nil {
+		s.unreadable = "unable to read " + name + "/status: " + err.Error()
+		return
+	}
+	s.now = tai64.Now()
+	if line, err := os.ReadFile(name + "/resume"); err == nil {
+		if info, err := fsstate.ParseInfo(line); err == nil {
+			s.resume = &info
+		}
+	}
+	var st syscall.Stat_t
+	if !fsstate.IsEncore(file, s.resume, syscall.Stat(name+"/stat", &st) == nil) {
+		return
+	}
+	s.main.encore = true
+	block := fsstate.LogBlock(file)
+	if log, err := fsstate.ParseStatus(block); err == nil {
+		s.log = &process{log, fsstate.HasState(block)}
+	}
+}
+
+// info is upkeep's word on the process that the status is about. A resume about another process was
+// left behind by an upkeep that is gone, or is older or newer than the status by a moment.
+func (s *service) info() *fsstate.Info {
+	if s.resume != nil && s.resume.Pid == s.main.Pid {
+		return s.resume
+	}
+	return nil
+}
+
+// settled looks again, a few times, while status and resume are not about the same process.
+func (s *service) settled() *service {
+	for range 5 {
+		if s.resume == nil || s.info() != nil {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+		s = observe(s.dir, nil)
+	}
+	return s
+}
+
+// inDetail adds what the family's output has no place for; the service directory is the working
+// directory. That is also NAME/log, where NAME has such a directory.
+func (s *service) inDetail() *service {
+	s = s.settled()
+	var st syscall.Stat_t
+	if s.down == nil || syscall.Stat("log", &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return s
+	}
+	s.logDir = observe(strings.TrimRight(s.dir, "/")+"/log", syscall.Chdir("log")).settled()
+	return s
+}
+
+// elapsed is the family's "S seconds": 0 for a label that lies in the future, and as inexact as a
+// double for one that no clock has written.
+func elapsed(since, now tai64.Label) uint64 {
+	if now.Sec < since.Sec {
+		return 0
+	}
+	return uint64(float64(now.Sec - since.Sec))
+}
+
+func (s *service) writeFamily(out io.Writer, which logChoice) {
+	if s.unreadable != "" {
+		fmt.Fprintf(out, "%s: %s\n", s.dir, s.unreadable)
+		return
+	}
+	if which != logOnly {
+		fmt.Fprintf(out, "%s: %s\n", s.dir, s.familyBody(s.main))
+	}
+	if which == mainOnly {
+		return
+	}
+	if s.log != nil {
+		fmt.Fprintf(out, "%s log: %s\n", s.dir, s.familyBody(*s.log))
+	} else if which == logOnly {
+		fmt.Fprintf(out, "%s: no log service\n", s.dir)
+	}
+}
+
+func (s *service) familyBody(p process) string {
+	body := "down "
+	if p.Pid != 0 {
+		body = fmt.Sprintf("up (pid %d) ", p.Pid)
+	}
+	body += fmt.Sprintf("%d seconds", elapsed(p.Since, s.now)) + s.contrasts(p)
+	if p.encore {
+		if p.Pid != 0 && p.Want == fsstate.WantOnce {
+			body += ", once"
+		}
+		body += ", " + p.State.String()
+	}
+	return body
+}
+
+// contrasts says in what the process is not as it normally is or as it was asked to be.
+func (s *service) contrasts(p process) (text string) {
+	up := p.Pid != 0
+	if up && *s.down {
+		text += ", normally down"
+	}
+	if !up && !*s.down {
+		text += ", normally up"
+	}
+	if up && p.Paused {
+		text += ", paused"
+	}
+	if !up && p.Want == fsstate.WantUp {
+		text += ", want up"
+	}
+	if up && p.Want == fsstate.WantDown {
+		text += ", want down"
+	}
+	return text
+}
+
+// phase is upkeep's word for what the service does, where upkeep says it, or else what its
+// supervisor's status says.
+func (s *service) phase(p process) string {
+	switch {
+	case s.info() != nil && s.info().Phase != "":
+		return s.info().Phase
+	case p.encore && p.State == fsstate.EncoreStarting:
+		return "starting"
+	case p.encore && p.State == fsstate.EncoreStarted:
+		return "started"
+	case p.encore && p.State == fsstate.EncoreStopping:
+		return "stopping"
+	case p.encore && p.State == fsstate.EncoreFailed:
+		return "failed"
+	case !p.encore && p.Phase == fsstate.PhaseFinish, p.encore && p.State == fsstate.EncoreStopped && p.Pid != 0:
+		return "finishing"
+	case p.Pid != 0:
+		return "up"
+	}
+	return "down"
+}
+
+// serviceJSON is one element of the array that docs/svstat.md describes.
+type serviceJSON struct {
+	Dir        string        `json:"dir"`
+	Supervised *bool         `json:"supervised"`
+	Up         *bool         `json:"up"`
+	Pid        *int          `json:"pid"`
+	Since      *string       `json:"since"`
+	Seconds    *uint64       `json:"seconds"`
+	Want       *string       `json:"want"`
+	Normally   *string       `json:"normally"`
+	Paused     *bool         `json:"paused"`
+	Phase      *string       `json:"phase"`
+	Starts     *int          `json:"starts"`
+	Restarts   *int          `json:"restarts"`
+	LastExit   *lastExitJSON `json:"last_exit"`
+	Cause      *string       `json:"cause"`
+	Note       *string       `json:"note"`
+	Error      *string       `json:"error"`
+	Log        *serviceJSON  `json:"log"`
+}
+
+type lastExitJSON struct {
+	Code   *int    `json:"code"`
+	Signal *int    `json:"signal"`
+	Name   *string `json:"name"`
+	At     *string `json:"at"`
+}
+
+func (s *service) json() *serviceJSON {
+	j := &serviceJSON{Dir: s.dir, Supervised: s.supervised, Error: some(s.unreadable)}
+	if s.down != nil {
+		j.Normally = new("up")
+		if *s.down {
+			j.Normally = new("down")
+		}
+	}
+	if s.unreadable == "" {
+		j.setProcess(s, s.main)
+	}
+	if i := s.info(); i != nil {
+		j.Starts, j.Restarts = i.Starts, restarts(i)
+		j.Cause, j.Note = some(i.Cause), some(i.Note)
+		if i.Code != nil || i.Signal != nil || i.Ended != nil {
+			j.LastExit = &lastExitJSON{Code: i.Code, Signal: i.Signal}
+			if i.Signal != nil {
+				j.LastExit.Name = new(signalName(*i.Signal))
+			}
+			if i.Ended != nil {
+				j.LastExit.At = timeJSON(*i.Ended)
+			}
+		}
+	}
+	switch {
+	case s.logDir != nil:
+		j.Log = s.logDir.json()
+	case s.log != nil:
+		j.Log = &serviceJSON{Dir: s.dir, Supervised: j.Supervised, Normally: j.Normally}
+		j.Log.setProcess(&service{now: s.now}, *s.log)
+	}
+	return j
+}
+
+func (j *serviceJSON) setProcess(s *service, p process) {
+	j.Up = new(p.Pid != 0)
+	if p.Pid != 0 {
+		j.Pid = &p.Pid
+	}
+	j.Since = timeJSON(p.Since)
+	j.Seconds = new(elapsed(p.Since, s.now))
+	j.Want = some(p.Want.String())
+	j.Paused = new(p.Pid != 0 && p.Paused)
+	j.Phase = new(s.phase(p))
+}
+
+// some is s, or nil for nothing.
+func some(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// timeJSON is nil for a time that RFC 3339 has no form for.
+func timeJSON(l tai64.Label) *string {
+	t := l.Time()
+	if t.Year() < 0 || t.Year() > 9999 {
+		return nil
+	}
+	return new(t.Format("2006-01-02T15:04:05.000000000Z07:00"))
+}
+
+// restarts is how often the service was started again, nil if that is unknown.
+func restarts(i *fsstate.Info) *int {
+	if i.Starts == nil {
+		return nil
+	}
+	return new(max(*i.Starts-1, 0))
+}
+
+func signalName(n int) string {
+	if name := unix.SignalName(syscall.Signal(n)); name != "" {
+		return name
+	}
+	return fmt.Sprintf("signal %d", n)
+}
+
+const localTime = "2006-01-02 15:04:05"
+
+func (s *service) writeLong(out io.Writer) {
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(out, "    %-9s  %s\n", label, printable(fmt.Sprintf(format, args...)))
+	}
+	if s.unreadable != "" {
+		fmt.Fprintf(out, "%s: %s\n", printable(s.dir), s.unreadable)
+	} else {
+		fmt.Fprintf(out, "%s: %s\n", printable(s.dir), s.longBody(s.main))
+		line("since", "%s", s.main.Since.Time().Local().Format(localTime))
+	}
+	if i := s.info(); i != nil {
+		if i.Cause != "" {
+			line("cause", "%s", i.Cause)
+		}
+		if n := restarts(i); n != nil {
+			line("restarts", "%d", *n)
+		}
+		if end := lastExit(i); end != "" {
+			line("last exit", "%s", end)
+		}
+		if i.Note != "" {
+			line("note", "%s", i.Note)
+		}
+	}
+	switch {
+	case s.logDir != nil && s.logDir.unreadable != "":
+		line("log", "%s", s.logDir.unreadable)
+	case s.logDir != nil:
+		line("log", "%s", s.logDir.longBody(s.logDir.main))
+		if i := s.logDir.info(); i != nil && i.Cause != "" {
+			line("log cause", "%s", i.Cause)
+		}
+	case s.log != nil:
+		line("log", "%s", (&service{down: s.down, now: s.now}).longBody(*s.log))
+	}
+}
+
+// longBody is, for instance, "up 3d 4h, pid 1234, normally down".
+func (s *service) longBody(p process) string {
+	body := "down"
+	if p.Pid != 0 {
+		body = "up"
+	}
+	phase := s.phase(p)
+	body += " " + human(elapsed(p.Since, s.now))
+	if phase != "up" && phase != "down" {
+		body += ", " + phase
+	}
+	if p.Pid != 0 {
+		body += fmt.Sprintf(", pid %d", p.Pid)
+		if p.Want == fsstate.WantOnce {
+			body += ", once"
+		}
+	}
+	return body + s.contrasts(p)
+}
+
+func lastExit(i *fsstate.Info) string {
+	var end string
+	switch {
+	case i.Signal != nil:
+		end = "killed by " + signalName(*i.Signal)
+	case i.Code != nil:
+		end = fmt.Sprintf("code %d", *i.Code)
+	case i.Ended != nil:
+		end = "unknown how"
+	default:
+		return ""
+	}
+	if i.Ended != nil {
+		end += ", " + i.Ended.Time().Local().Format(localTime)
+	}
+	return end
+}
+
+// human writes a number of seconds in its two largest units: "3d 4h", "5m 3s", "12s".
+func human(seconds uint64) string {
+	d := seconds / 86400
+	h, m, s := seconds/3600%24, seconds/60%60, seconds%60
+	switch {
+	case d > 0:
+		return fmt.Sprintf("%dd %dh", d, h)
+	case h > 0:
+		return fmt.Sprintf("%dh %dm", h, m)
+	case m > 0:
+		return fmt.Sprintf("%dm %ds", m, s)
+	}
+	return fmt.Sprintf("%ds", s)
+}
+
+// printable keeps a name or a text from acting on the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,84 @@
+package applet
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"slices"
+	"time"
+
+	"upkeep/daemon"
+	"upkeep/fsstate"
+)
+
+const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools] [--state=DIR]" +
+	" [--stop-timeout=TIME] [--prune] [ROOT] [-- COMMAND [ARG...]]"
+
+// upkeep is the daemon: it supervises every service directory below ROOT, which is /service unless it
+// is given.
+func upkeep(c *call) int { return supervisionOf(c, "upkeep", "/service") }
+
+// svscan is the daemon under the name of the one it replaces. As there, no argument means the working
+// directory.
+func svscan(c *call) int { return supervisionOf(c, "svscan", ".") }
+
+func supervisionOf(c *call, program, root string) int {
+	config, err := parseUpkeep(c.args)
+	if err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			c.say(program + ": " + err.Error())
+		}
+		return c.usage(upkeepUsage)
+	}
+	config.Program = program
+	if config.Root == "" {
+		config.Root = root
+	}
+	config.StartError = startError
+	code, err := daemon.Run(config)
+	if err != nil {
+		c.say(program + ": fatal: " + err.Error())
+	}
+	return code
+}
+
+// parseUpkeep reads the command line. What follows -- is the main command.
+func parseUpkeep(args []string) (daemon.Config, error) {
+	var config daemon.Config
+	options := flag.NewFlagSet("upkeep", flag.ContinueOnError)
+	options.SetOutput(io.Discard)
+	options.StringVar(&config.State, "state", "", "")
+	options.DurationVar(&config.StopTimeout, "stop-timeout", 9*time.Second, "")
+	options.BoolVar(&config.Prune, "prune", false, "")
+	options.Func("status", "", func(name string) (err error) {
+		config.Status, err = fsstate.ParseFormat(name)
+		return err
+	})
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, config.Command = args[:i], args[i+1:]
+		if len(config.Command) == 0 {
+			return config, errors.New("no command after --")
+		}
+	}
+	if err := options.Parse(args); err != nil {
+		return config, err
+	}
+	if config.StopTimeout <= 0 {
+		return config, errors.New("--stop-timeout must be longer than nothing")
+	}
+	switch rest := options.Args(); {
+	case len(rest) > 1:
+		return config, errors.New("more than one root")
+	case len(rest) == 1:
+		config.Root = rest[0]
+		if config.Root == "" {
+			return config, errors.New("the root has no name")
+		}
+	}
+	return config, nil
+}
+
+// startError is the line of daemontools' supervise for a run that cannot be executed in dir.
+func startError(dir string, err error) string {
+	return "supervise: fatal: unable to start " + dir + "/run: " + errText(err)
+}

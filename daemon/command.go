@@ -1,0 +1,122 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/reaper"
+)
+
+// A command is the main command: its end ends everything, and its exit code is the daemon's.
+type command struct {
+	d       *daemon
+	pid     int
+	running bool
+	ending  bool
+}
+
+// startCommand starts the main command, if there is one, when the services of the first scan are being
+// started.
+func (d *daemon) startCommand() {
+	if len(d.Command) == 0 || d.stop != nil {
+		return
+	}
+	c := &command{d: d, running: true}
+	d.command = c
+	d.host.Pool.NewLane().Do(func() {
+		path, err := findProgram(d.Command[0])
+		if err == nil {
+			err = d.host.Reaper.Start(reaper.Spec{
+				Path: path, Args: d.Command, Env: d.host.Env, Stdin: unix.Stdin, Stdout: unix.Stdout, Stderr: unix.Stderr,
+				// On a terminal the command gets it, with ^C and ^Z; we are in the background then.
+				Foreground: ownsTerminal(unix.Stdin), Setpgid: true,
+			}, c)
+		}
+		if err != nil {
+			d.mail.post(func() { c.failed(err) })
+		}
+	})
+}
+
+// ownsTerminal tells whether fd is a terminal whose foreground process group is ours.
+func ownsTerminal(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+// findProgram finds a program as the family does: by its path, or in PATH.
+func findProgram(name string) (string, error) {
+	if filepath.Base(name) != name {
+		return name, nil
+	}
+	path, set := os.LookupEnv("PATH")
+	if !set {
+		path = "/bin:/usr/bin"
+	}
+	result := error(unix.ENOENT)
+	for _, dir := range filepath.SplitList(path) {
+		if dir == "" {
+			dir = "."
+		}
+		full := filepath.Join(dir, name)
+		st, err := os.Stat(full)
+		if err != nil || st.IsDir() {
+			continue
+		}
+		if err := unix.Access(full, unix.X_OK); err != nil {
+			result = err
+			continue
+		}
+		return full, nil
+	}
+	return "", result
+}
+
+// Started and Exited are the reaper's.
+func (c *command) Started(pid int) {
+	c.d.mail.post(func() {
+		c.pid = pid
+		if c.ending {
+			c.end()
+		}
+	})
+}
+
+func (c *command) Exited(e reaper.Exit) {
+	c.d.mail.post(func() {
+		c.running, c.pid = false, 0
+		c.over(exitCode(e.Status))
+	})
+}
+
+func (c *command) failed(err error) {
+	c.running = false
+	c.d.messages.line(c.d.Program + ": fatal: unable to run " + printable(c.d.Command[0]) + ": " + err.Error())
+	c.over(exitSystem)
+}
+
+// over ends everything with the command's exit code, whoever has ended the command.
+func (c *command) over(code int) {
+	d := c.d
+	if d.stop == nil {
+		d.stopAll(code, d.StopTimeout)
+		return
+	}
+	d.stop.code = code
+	d.stop.check()
+}
+
+// end asks the command to end.
+func (c *command) end() {
+	c.ending = true
+	c.signal(unix.SIGTERM)
+	c.signal(unix.SIGCONT)
+}
+
+func (c *command) signal(s unix.Signal) {
+	if c.pid != 0 {
+		c.d.host.Reaper.Signal(c.pid, s, false)
+	}
+}

@@ -1,0 +1,176 @@
+// Package daemon supervises a service root with one process: it watches the directory, keeps the set of
+// services, starts and stops them in order, and does what falls to PID 1.
+//
+// One goroutine owns all state and runs what is posted to its mailbox. The others, for signals, deaths,
+// letters, directory changes and messages, only post. Whatever can block on a service's file system runs
+// on that service's lane.
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/reaper"
+	"upkeep/supervisor"
+)
+
+// A Config is what the command line says.
+type Config struct {
+	Program     string // the name that begins every message
+	Root        string // the directory of services
+	State       string // where supervise/ is kept instead of in the services' directories, or ""
+	Status      fsstate.Format
+	StopTimeout time.Duration // from the order to stop to the KILL of what is left
+	Prune       bool          // a service whose entry is removed is stopped
+	Command     []string      // the main command, or none
+	// StartError gives the line that daemontools' supervise prints when it cannot execute ./run in dir.
+	StartError func(dir string, err error) string
+}
+
+// Exit codes of the daemon beside those of the main command.
+const (
+	exitOK     = 0
+	exitSystem = 111
+)
+
+type daemon struct {
+	Config
+	*machinery
+	id      int // of the process
+	root    string
+	rootID  fsstate.ID
+	entries map[fsstate.ID]*entry
+	scan    scanner
+	watch   *watcher
+	command *command
+	stop    *stopping // nil until everything is to end
+}
+
+// machinery is what any supervision needs, of one directory or of many.
+type machinery struct {
+	mail     *mailbox
+	messages *messages
+	host     *supervisor.Host
+	children chan os.Signal
+	signals  chan os.Signal
+	finished bool
+	code     int
+}
+
+func newMachinery(c Config) (*machinery, error) {
+	controls, err := supervisor.NewControls()
+	if err != nil {
+		return nil, err
+	}
+	m := &machinery{mail: newMailbox(), messages: newMessages(c.Program, unix.Stderr)}
+	m.host = &supervisor.Host{
+		Post: m.mail.post, Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{}, Controls: controls,
+		Warn:       m.messages.warn,
+		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
+		Env:        os.Environ(), Format: c.Status, Stderr: unix.Stderr,
+	}
+	if err := reaper.Adopt(); err != nil {
+		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
+	}
+	return m, nil
+}
+
+// run sweeps and handles signals until finish is called.
+func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
+	quit := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-m.children:
+				left := m.host.Reaper.Sweep()
+				m.mail.post(func() { onSweep(left) })
+			case s := <-m.signals:
+				m.mail.post(func() { onSignal(s.(unix.Signal)) })
+			case <-quit:
+				return
+			}
+		}
+	}()
+	m.mail.run(func() bool { return m.finished })
+	close(quit)
+	m.host.Controls.Close()
+	m.messages.close(time.Second)
+	return m.code
+}
+
+func (m *machinery) finish(code int) {
+	m.finished, m.code = true, code
+	m.mail.post(func() {})
+}
+
+// Run supervises a root until a signal, the main command or an essential service ends it, and returns
+// the exit code. The error says why it could not begin.
+func Run(c Config) (int, error) {
+	unblockSignals()
+	d := &daemon{Config: c, id: os.Getpid(), entries: make(map[fsstate.ID]*entry)}
+	root, err := filepath.Abs(c.Root)
+	if err != nil {
+		return exitSystem, err
+	}
+	d.root = root
+	if d.State != "" {
+		if d.State, err = filepath.Abs(d.State); err != nil {
+			return exitSystem, err
+		}
+	}
+	if _, isDir, err := fsstate.Identify(root); err != nil {
+		return exitSystem, fmt.Errorf("cannot open the root %s: %w", c.Root, err)
+	} else if !isDir {
+		return exitSystem, fmt.Errorf("cannot open the root %s: %w", c.Root, unix.ENOTDIR)
+	}
+	signals, children := catchSignals()
+	harden()
+	if d.machinery, err = newMachinery(c); err != nil {
+		return exitSystem, err
+	}
+	d.signals, d.children = signals, children
+	home := filepath.Join(root, ".upkeep")
+	if d.State != "" {
+		home = filepath.Join(d.State, ".upkeep")
+	}
+	if err := fsstate.LockHome(home); errors.Is(err, fsstate.ErrLocked) {
+		return exitSystem, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", home)
+	} else if err != nil {
+		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+	}
+	d.scan = newScanner(d)
+	d.watch = newWatcher(d)
+	d.mail.post(d.rescan)
+	return d.run(d.onSignal, d.onSweep), nil
+}
+
+// onSignal gives each signal its meaning.
+func (d *daemon) onSignal(s unix.Signal) {
+	switch s {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGPWR:
+		d.stopAll(exitOK, d.StopTimeout)
+	case unix.SIGQUIT:
+		d.stopAll(exitOK, time.Second)
+	case unix.SIGHUP, unix.SIGALRM:
+		d.rescan()
+	case unix.SIGUSR1:
+		d.messages.warn("", "USR1: this version cannot resume in place; nothing has changed")
+	case unix.SIGPIPE: // of our own writing to nobody
+	default:
+		if d.command != nil {
+			d.command.signal(s)
+		}
+	}
+}
+
+func (d *daemon) onSweep(left bool) {
+	if d.stop != nil {
+		d.stop.swept(left)
+	}
+}

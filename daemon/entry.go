@@ -1,0 +1,411 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/logpipe"
+	"upkeep/supervisor"
+)
+
+// retakeInterval is how long a directory that is not supervised, after x or because it could not be,
+// stays so. It is svscan's interval.
+const retakeInterval = 5 * time.Second
+
+// settleTime is how long a new directory without an executable run may take to become complete.
+const settleTime = time.Second
+
+// An entry is a service directory of the root: its service, the logger beside it and the pipe between
+// them. What it is, its device and inode, stays; its name may change.
+type entry struct {
+	d      *daemon
+	id     fsstate.ID
+	name   string
+	path   string // name below the root
+	real   string // path without symbolic links, as it is watched; empty until it is known
+	seen   int    // the last scan that found it
+	gone   bool   // no longer listed
+	halted bool   // to be stopped and forgotten
+
+	since     time.Time // when it was first seen
+	preparing bool      // its directory is being looked at
+	waiting   bool      // for its directory to become complete
+	pipe    *logpipe.Pipe
+	main    *supervisor.Supervisor // nil while it is not supervised
+	log     *supervisor.Supervisor // nil without a logger, and while that is not supervised
+	logged  bool
+	refused [2]string // what was reported of main and log that could not be taken up
+}
+
+// sorted returns the entries in the order of their names.
+func (d *daemon) sorted() []*entry {
+	list := make([]*entry, 0, len(d.entries))
+	for _, e := range d.entries {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+// found says that a scan has found a directory of that name.
+func (d *daemon) found(scan int, name string, id fsstate.ID) {
+	if d.stop != nil {
+		return
+	}
+	delete(d.scan.problems, name)
+	e := d.entries[id]
+	if e == nil {
+		e = &entry{d: d, id: id, since: time.Now(), name: name, path: filepath.Join(d.root, name), seen: scan}
+		d.entries[id] = e
+		e.prepare()
+		return
+	}
+	if e.seen < scan { // the first of several names is the service's
+		e.name, e.path = name, filepath.Join(d.root, name)
+		e.seen = scan
+	}
+	if e.gone {
+		e.gone = false
+		if e.main == nil && !e.preparing {
+			e.prepare()
+		}
+	}
+}
+
+// A finding is what an entry's directory looks like before it is taken up.
+type finding struct {
+	real     string
+	complete bool // run is executable
+	logged   bool
+	pipe     *logpipe.Pipe
+	pipeErr  error
+	err      error
+}
+
+// prepare looks at the directory and takes it up, or lets it become complete first.
+func (e *entry) prepare() {
+	path, held := e.path, e.pipe
+	superDir, _ := e.superDirs()
+	settled := time.Since(e.since) >= settleTime
+	e.preparing, e.waiting = true, false
+	e.d.host.Pool.NewLane().Do(func() {
+		f := inspect(path)
+		if f.err == nil {
+			e.d.watch.add(f.real)
+			if f.logged {
+				e.d.watch.add(filepath.Join(f.real, "log"))
+			}
+			if e.d.State != "" {
+				linkState(filepath.Dir(superDir), path)
+			}
+			if f.logged && held == nil && (f.complete || settled) {
+				f.openPipe(path, superDir)
+			}
+		}
+		e.d.mail.post(func() { e.prepared(f, settled) })
+	})
+}
+
+func inspect(path string) (f finding) {
+	if f.real, f.err = filepath.EvalSymlinks(path); f.err != nil {
+		f.err = unwrapPath(f.err)
+		return f
+	}
+	f.complete = unix.Access(filepath.Join(path, "run"), unix.X_OK) == nil
+	f.logged, f.err = fsstate.HasLog(path)
+	if f.err == unix.EACCES {
+		f.err = nil // taking it up fails too, and says so
+	}
+	return f
+}
+
+func (f *finding) openPipe(path, superDir string) {
+	super, err := fsstate.MakeSuper(path, superDir)
+	f.pipe, f.pipeErr = logpipe.Open(filepath.Join(super, "logpipe"))
+	if err != nil {
+		f.pipeErr = err
+	}
+}
+
+// linkState makes DIR/NAME of --state serve clients as the service directory: they look for down there.
+func linkState(dir, path string) {
+	if os.MkdirAll(dir, 0o755) == nil {
+		os.Symlink(filepath.Join(path, "down"), filepath.Join(dir, "down"))
+	}
+}
+
+func (e *entry) prepared(f finding, settled bool) {
+	d := e.d
+	e.preparing = false
+	if d.stop != nil {
+		if f.pipe != nil {
+			f.pipe.Close()
+		}
+		d.stop.check()
+		return
+	}
+	if f.err != nil {
+		d.problem(e.name, "cannot take it up: %v; trying again in %v", f.err, retakeInterval)
+		e.retake()
+		return
+	}
+	e.real = f.real
+	d.watch.directories[f.real] = e
+	if f.logged {
+		d.watch.directories[filepath.Join(f.real, "log")] = e
+	}
+	if !f.complete && !settled {
+		e.waiting = true
+		d.host.After(settleTime-time.Since(e.since), e.complete)
+		return
+	}
+	if e.pipe == nil && f.pipe != nil {
+		e.pipe = f.pipe
+	}
+	if f.pipeErr != nil {
+		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
+	}
+	if f.logged && e.pipe == nil {
+		d.messages.warn(e.name, "it is not taken up without its logger; trying again in %v", retakeInterval)
+		e.retake()
+		return
+	}
+	e.logged = f.logged
+	e.beginMain()
+	if e.logged && e.log == nil {
+		e.beginLog()
+	}
+}
+
+// complete looks again at a directory that was not complete.
+func (e *entry) complete() {
+	if e.waiting {
+		e.prepare()
+	}
+}
+
+// superDirs returns where the supervise directories of the service and its logger are; empty for the
+// place that the service directory itself gives.
+func (e *entry) superDirs() (main, log string) {
+	if e.d.State == "" {
+		return "", ""
+	}
+	dir := filepath.Join(e.d.State, e.name)
+	return filepath.Join(dir, "supervise"), filepath.Join(dir, "log", "supervise")
+}
+
+func (e *entry) beginMain() {
+	super, _ := e.superDirs()
+	e.main = supervisor.New(e.d.host, supervisor.Config{
+		Name: e.name, Label: e.name, Path: e.path, Super: super,
+		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe,
+	}, supervisor.Events{
+		Taken:    func() { e.refused[0] = "" },
+		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
+		Died:     e.died,
+		Released: func() { e.main = nil; e.freed() },
+	})
+	e.main.SetLog(e.log)
+	e.main.Begin()
+}
+
+func (e *entry) beginLog() {
+	_, super := e.superDirs()
+	if super != "" {
+		// Not in the way of a service: the directory is the daemon's own.
+		linkState(filepath.Dir(super), filepath.Join(e.path, "log"))
+	}
+	e.log = supervisor.New(e.d.host, supervisor.Config{
+		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
+		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true,
+	}, supervisor.Events{
+		Taken:    func() { e.refused[1] = "" },
+		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },
+		Released: func() { e.setLog(nil); e.freed() },
+	})
+	e.setLog(e.log)
+	e.log.Begin()
+}
+
+func (e *entry) setLog(log *supervisor.Supervisor) {
+	e.log = log
+	if e.main != nil {
+		e.main.SetLog(log)
+	}
+}
+
+// report says once per cause why a directory could not be taken up.
+func (e *entry) report(which int, who string, err error) {
+	if text := err.Error(); e.refused[which] != text {
+		e.refused[which] = text
+		e.d.messages.warn(who, "%v; trying again every %v", err, retakeInterval)
+	}
+}
+
+// freed decides what follows when the service or its logger is no longer supervised.
+func (e *entry) freed() {
+	d := e.d
+	switch {
+	case d.stop != nil, e.halted:
+		if e.main == nil {
+			e.drain()
+		}
+		if d.stop != nil {
+			d.stop.check()
+		} else if e.main == nil && e.log == nil {
+			e.forget()
+		}
+	case e.gone && e.main == nil && e.log == nil:
+		e.forget()
+	default:
+		e.retake()
+	}
+}
+
+// retake takes up again, later, what is listed and not supervised.
+func (e *entry) retake() {
+	e.d.host.After(retakeInterval, func() {
+		switch {
+		case e.d.stop != nil || e.gone || e.d.entries[e.id] != e:
+		case e.main == nil && e.log == nil:
+			if !e.preparing {
+				e.prepare()
+			}
+		case e.main == nil:
+			e.beginMain()
+		case e.log == nil && e.logged:
+			e.beginLog()
+		}
+	})
+}
+
+// removed says that the entry is no longer in the root. What runs goes on, as with svscan.
+func (e *entry) removed() {
+	if e.gone {
+		return
+	}
+	e.gone = true
+	switch {
+	case e.main == nil && e.log == nil:
+		e.forget()
+	case e.d.Prune:
+		e.d.messages.warn(e.name, "it was removed from %s; it is stopped", e.d.root)
+		e.halt()
+	default:
+		at := e.real
+		if at == "" {
+			at = e.path
+		}
+		e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)
+	}
+}
+
+func (e *entry) forget() {
+	delete(e.d.entries, e.id)
+	if e.real != "" {
+		e.d.watch.forget(e.real, e)
+		e.d.watch.forget(filepath.Join(e.real, "log"), e)
+	}
+	if e.pipe != nil {
+		e.pipe.Close()
+		e.pipe = nil
+	}
+}
+
+// halt stops the service and then its logger.
+func (e *entry) halt() {
+	e.halted = true
+	if e.main != nil {
+		e.main.Stop()
+		return
+	}
+	e.drain()
+}
+
+// drainTime is how long a logger may take to read what is left once it is told of the end.
+const drainTime = 3 * time.Second
+
+// drain lets the logger end by itself when it has read all there is; one that does not notice is told
+// to.
+func (e *entry) drain() {
+	if e.pipe != nil {
+		e.pipe.Close()
+		e.pipe = nil
+		if e.log != nil {
+			log := e.log
+			log.Drain()
+			e.d.host.After(drainTime, log.Stop)
+		}
+	}
+}
+
+// changed says that something in the service directory, or its logger's, is no longer what it was.
+func (e *entry) changed() {
+	switch {
+	case e.waiting:
+		e.complete()
+	case e.main != nil:
+		e.main.Changed()
+		if e.log != nil {
+			e.log.Changed()
+		}
+	}
+}
+
+// heeds tells whether a change of the directory can mean anything at the moment.
+func (e *entry) heeds() bool {
+	if e.main == nil {
+		return true
+	}
+	return e.main.State().Broken || e.log != nil && e.log.State().Broken
+}
+
+// refresh tries again to record what could not be recorded.
+func (e *entry) refresh() {
+	for _, s := range []*supervisor.Supervisor{e.main, e.log} {
+		if s != nil {
+			s.Retry()
+		}
+	}
+}
+
+// died ends everything when the service was essential.
+func (e *entry) died(status unix.WaitStatus, essential, wanted bool) {
+	if essential && !wanted && e.d.stop == nil {
+		e.d.messages.warn(e.name, "it is essential and has ended (%s); everything is stopped", describe(status))
+		e.d.stopAll(exitCode(status), e.d.StopTimeout)
+	}
+}
+
+// exitCode is the exit code that passes on how a process has ended.
+func exitCode(s unix.WaitStatus) int {
+	if s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+func describe(s unix.WaitStatus) string {
+	if s.Signaled() {
+		return "signal " + unix.SignalName(s.Signal())
+	}
+	return fmt.Sprintf("exit code %d", s.ExitStatus())
+}
+
+// unwrapPath strips the path from an error whose message names it already.
+func unwrapPath(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// readyThreads is how many threads the runtime is given before they can be missing: one that it needs
+// and cannot have is a fatal error that nothing can catch, and a fork bomb in a service is enough.
+const readyThreads = 16
+
+// memoryGoal is a brake, not a limit: above it the collector works harder.
+const memoryGoal = 32 << 20
+
+// harden prepares the process for what would otherwise end it or hold it up.
+func harden() {
+	debug.SetMemoryLimit(memoryGoal)
+	if runtime.GOMAXPROCS(0) < 2 {
+		// With one, a goroutine between clone and exec holds up all others.
+		runtime.GOMAXPROCS(2)
+	}
+	var meet, part sync.WaitGroup
+	meet.Add(readyThreads)
+	part.Add(1)
+	for range readyThreads {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			meet.Done()
+			part.Wait()
+		}()
+	}
+	meet.Wait()
+	part.Done()
+}
+
+// unblockSignals executes the program anew with an empty signal mask, if it was started with another:
+// every thread of ours, and so every service, would inherit it.
+func unblockSignals() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var empty, old unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &empty, &old); err != nil || old == empty {
+		return
+	}
+	if self, err := os.Executable(); err == nil {
+		unix.Exec(self, os.Args, os.Environ()) // returns only on failure, and then services inherit the mask
+	}
+}
+
+// catchSignals delivers every signal that has a meaning for somebody. A caught signal is at its default
+// in children, while one that we were started with ignored would stay ignored in them; and a process
+// that is PID 1 gets no signal that it does not catch. SIGURG is the runtime's own.
+func catchSignals() (all chan os.Signal, child chan os.Signal) {
+	child = make(chan os.Signal, 1)
+	signal.Notify(child, unix.SIGCHLD)
+	all = make(chan os.Signal, 64)
+	for n := unix.Signal(1); n <= 64; n++ {
+		switch n {
+		case unix.SIGCHLD, unix.SIGURG, unix.SIGKILL, unix.SIGSTOP, unix.SIGPROF, unix.SIGVTALRM,
+			unix.SIGTTIN, unix.SIGTTOU, // caught, a write to a terminal in the background would never end
+			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGABRT, unix.SIGTRAP, unix.SIGSYS,
+			32, 33, 34: // the C library's, and the runtime leaves them alone
+		default:
+			signal.Notify(all, n)
+		}
+	}
+	return all, child
+}

@@ -1,0 +1,83 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// messages writes lines to a descriptor that may be a full pipe or a dead one. Nobody who has
+// something to say waits for it: when the queue is full, its oldest lines are dropped.
+type messages struct {
+	program string // the name that begins every line
+	queue   chan string
+	ended   chan struct{}
+}
+
+const messageQueue = 1024
+
+func newMessages(program string, fd int) *messages {
+	m := &messages{program: program, queue: make(chan string, messageQueue), ended: make(chan struct{})}
+	go m.write(fd)
+	return m
+}
+
+func (m *messages) write(fd int) {
+	defer close(m.ended)
+	for line := range m.queue {
+		// One write a line, so that lines of several writers do not mix. A line that cannot be written
+		// has nowhere else to go.
+		unix.Write(fd, []byte(line))
+	}
+}
+
+// line queues a line as it is.
+func (m *messages) line(text string) {
+	select {
+	case m.queue <- text + "\n":
+	default:
+		m.dropOldest(text + "\n")
+	}
+}
+
+// dropOldest makes room: what is wrong now matters more than what was.
+func (m *messages) dropOldest(line string) {
+	select {
+	case <-m.queue:
+	default:
+	}
+	select {
+	case m.queue <- line:
+	default:
+	}
+}
+
+// warn queues a warning about a service, or about the daemon itself when who is empty.
+func (m *messages) warn(who, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if who != "" {
+		text = who + ": " + text
+	}
+	m.line(m.program + ": warning: " + printable(text))
+}
+
+// printable keeps a message on its line and its terminal in order, whatever a file is called.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// close writes what is queued, but waits only for so long.
+func (m *messages) close(patience time.Duration) {
+	close(m.queue)
+	select {
+	case <-m.ended:
+	case <-time.After(patience):
+	}
+}

@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stopping is the end of everything: services first, in the reverse of the order of their start and
+// without waiting for each other; each logger when its service is gone; then what services left behind.
+// It ends the moment the last process is gone.
+type stopping struct {
+	d        *daemon
+	code     int
+	deadline time.Time
+	told     map[int]bool // orphans that were sent TERM
+	late     bool         // the deadline is over
+	last     bool         // only what nobody supervises is left
+}
+
+// stopAll begins to stop everything, or brings an earlier deadline.
+func (d *daemon) stopAll(code int, timeout time.Duration) {
+	deadline := time.Now().Add(timeout)
+	if d.stop != nil {
+		if deadline.Before(d.stop.deadline) {
+			d.stop.until(deadline)
+		}
+		return
+	}
+	d.stop = &stopping{d: d, code: code, told: make(map[int]bool)}
+	d.stop.until(deadline)
+	if d.scan.timer != nil {
+		d.scan.timer.Stop()
+	}
+	d.watch.close()
+	if d.command != nil {
+		d.command.end()
+	}
+	entries := d.sorted()
+	for i := len(entries) - 1; i >= 0; i-- {
+		entries[i].halt()
+	}
+	d.stop.check()
+}
+
+// until sets the deadline. Services are killed a little before it, so that their loggers can still read
+// what they have said.
+func (s *stopping) until(deadline time.Time) {
+	s.deadline = deadline
+	left := time.Until(deadline)
+	ahead := min(time.Second, left/4)
+	at := func(after time.Duration, f func()) {
+		s.d.host.After(after, func() {
+			if s.deadline == deadline {
+				f()
+			}
+		})
+	}
+	at(left-ahead, s.killServices)
+	at(left, s.killAll)
+	at(left+time.Second, func() { s.d.finish(s.code) }) // what even KILL cannot end
+}
+
+func (s *stopping) killServices() {
+	if s.d.command != nil {
+		s.d.command.signal(unix.SIGKILL)
+	}
+	for _, e := range s.d.entries {
+		if e.main != nil {
+			e.main.Kill()
+		}
+	}
+}
+
+func (s *stopping) killAll() {
+	s.late = true
+	s.killServices()
+	for _, e := range s.d.entries {
+		if e.log != nil {
+			e.log.Kill()
+		}
+	}
+	s.killOrphans()
+}
+
+// check goes on when services, loggers or the command are gone.
+func (s *stopping) check() {
+	if s.d.command != nil && s.d.command.running {
+		return
+	}
+	loggers := false
+	for _, e := range s.d.entries {
+		if e.main != nil {
+			return
+		}
+		loggers = loggers || e.log != nil
+	}
+	// What a service left behind may still hold the pipe that its logger drains.
+	s.termOrphans()
+	if loggers {
+		return
+	}
+	if !s.last {
+		s.last = true
+		s.endNamespace(unix.SIGTERM)
+	}
+	s.swept(s.d.host.Reaper.Sweep())
+}
+
+// swept goes on when a process has been reaped; left tells whether there are more.
+func (s *stopping) swept(left bool) {
+	switch {
+	case !left && (s.last || s.late):
+		s.d.finish(s.code)
+	case s.late:
+		s.killOrphans()
+	case s.last:
+		s.termOrphans() // the orphans of orphans
+	}
+}
+
+func (s *stopping) termOrphans() {
+	for _, pid := range s.d.host.Reaper.SignalOrphans(unix.SIGTERM, s.told) {
+		s.told[pid] = true
+	}
+	s.d.host.Reaper.SignalOrphans(unix.SIGCONT, nil)
+}
+
+func (s *stopping) killOrphans() {
+	s.d.host.Reaper.SignalOrphans(unix.SIGKILL, nil)
+	s.endNamespace(unix.SIGKILL)
+}
+
+// endNamespace signals every process there is, as only PID 1 may, and only as its last step.
+func (s *stopping) endNamespace(sig unix.Signal) {
+	if os.Getpid() == 1 {
+		unix.Kill(-1, sig)
+		unix.Kill(-1, unix.SIGCONT)
+	}
+}

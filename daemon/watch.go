@@ -1,0 +1,168 @@
+package daemon
+
+import (
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+
+	"upkeep/fsstate"
+)
+
+// A watcher turns changes of the root and of service directories into hints. Nothing is believed of an
+// event but that something has changed, so one that is lost costs time and nothing else.
+type watcher struct {
+	d *daemon
+
+	// The daemon's goroutine has these.
+	directories map[string]*entry // by the path that is watched
+	idle        map[string]int    // events of a directory since one of them meant something
+	hinted      bool
+
+	mu      sync.Mutex // adding can block, so it is done on lanes
+	notify  *fsnotify.Watcher
+	failure error // why there is no notify
+	watched bool  // the root
+	short   bool  // it was said that a service directory cannot be watched
+}
+
+// noisy is how many events of a directory that meant nothing end its being watched: a service that
+// writes in its own directory is not to wake the daemon at every write.
+const noisy = 64
+
+func newWatcher(d *daemon) *watcher {
+	w := &watcher{d: d, directories: make(map[string]*entry), idle: make(map[string]int)}
+	w.notify, w.failure = fsnotify.NewWatcher()
+	if w.failure == nil {
+		go w.read(w.notify)
+	}
+	return w
+}
+
+func (w *watcher) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.notify != nil {
+		w.notify.Close()
+		w.notify, w.failure = nil, errors.New("it is being closed")
+	}
+}
+
+// read posts hints until the watcher is closed.
+func (w *watcher) read(n *fsnotify.Watcher) {
+	for {
+		select {
+		case ev, ok := <-n.Events:
+			if !ok {
+				return
+			}
+			w.d.mail.post(func() { w.changed(ev.Name, ev.Has(fsnotify.Remove|fsnotify.Rename)) })
+		case err, ok := <-n.Errors:
+			if !ok {
+				return
+			}
+			w.d.mail.post(func() { w.failed(err) })
+		}
+	}
+}
+
+// changed finds out whom an event is for: it names the watched directory itself or an entry of it.
+func (w *watcher) changed(name string, left bool) {
+	d := w.d
+	dir := filepath.Dir(name)
+	if name == d.root || dir == d.root {
+		if name == d.root && left {
+			w.lost()
+		}
+		d.rescan()
+	}
+	for _, path := range [...]string{dir, name} {
+		if e := w.directories[path]; e != nil {
+			w.event(path, e)
+			return
+		}
+	}
+}
+
+func (w *watcher) event(path string, e *entry) {
+	if e.heeds() {
+		delete(w.idle, path)
+	} else if w.idle[path]++; w.idle[path] == noisy {
+		w.mu.Lock()
+		if w.notify != nil {
+			w.notify.Remove(path)
+		}
+		w.mu.Unlock()
+	}
+	e.changed()
+}
+
+// failed answers an error of inotify; what was missed is not known, so everything is looked at.
+func (w *watcher) failed(err error) {
+	if !errors.Is(err, fsnotify.ErrEventOverflow) {
+		w.d.messages.warn("", "watching directories: %v; looking at all of them", err)
+	}
+	for _, e := range w.d.entries {
+		e.changed()
+	}
+	w.d.rescan()
+}
+
+// lost says that the root is no longer what is watched.
+func (w *watcher) lost() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watched = false
+}
+
+// root watches the root, anew if it is another directory than before. It is called on the root's lane.
+func (w *watcher) root(path string, another bool) error {
+	if fsstate.Unwatchable(path) {
+		return errors.New("its file system does not tell of all changes")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.notify == nil {
+		if w.failure != nil {
+			return w.failure
+		}
+	}
+	if w.watched && !another {
+		return nil
+	}
+	w.notify.Remove(path) // it may still name the directory that was there
+	err := w.notify.Add(path)
+	w.watched = err == nil
+	return err
+}
+
+// add watches a service directory. It is called on a lane.
+func (w *watcher) add(path string) {
+	if fsstate.Unwatchable(path) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.notify == nil {
+		return
+	}
+	if err := w.notify.Add(path); err != nil && !w.short {
+		w.short = true
+		w.d.messages.warn("", "cannot watch %s: %v; what is changed in it and others is noticed later", path, err)
+	}
+}
+
+// forget stops watching a service directory.
+func (w *watcher) forget(path string, e *entry) {
+	if w.directories[path] != e {
+		return
+	}
+	delete(w.directories, path)
+	delete(w.idle, path)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.notify != nil {
+		w.notify.Remove(path)
+	}
+}

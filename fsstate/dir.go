@@ -1,0 +1,380 @@
+// Package fsstate is everything on disk about a service, for the daemon and the clients alike: the
+// service directory read into a Definition, and supervise/ with its lock, control, ok and status.
+//
+// What a Dir does may block for as long as the file system of the service does. Its methods are
+// therefore called by one goroutine at a time that nothing else waits for.
+package fsstate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked says that another supervise, ours or anyone's, has the service directory.
+var ErrLocked = errors.New("another supervise has the lock")
+
+// A Dir is a supervised directory: it holds the lock, and control and ok have a reader, until Close.
+// It keeps three descriptors.
+type Dir struct {
+	path      string // of the service directory, symbolic links resolved
+	super     string // of its supervise directory
+	id        ID     // of its supervise directory
+	elsewhere bool   // super is not below path, so it cannot tell where path has gone
+
+	lock    int // supervise/lock, with flock and an OFD lock
+	control int // supervise/control, for reading and writing: it never sees EOF
+	ok      int // supervise/ok, for reading
+}
+
+// An ID is what a directory is, whatever it is called.
+type ID struct{ Dev, Ino uint64 }
+
+// Identify follows symbolic links and tells what path is.
+func Identify(path string) (id ID, isDir bool, err error) {
+	var st unix.Stat_t
+	if err := ignoreEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
+		return ID{}, false, err
+	}
+	return ID{uint64(st.Dev), st.Ino}, st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+}
+
+// Take makes the supervise directory of the service directory path what daemontools' clients expect,
+// in the order of daemontools' supervise: lock before anything is changed, and status before ok gets
+// a reader, so that who gets past ok finds a status. superDir is the absolute path of the supervise
+// directory, or empty for the place that SUPERVISEDIR gives.
+//
+// Where the file system refuses to be written to, Take returns a Dir that lacks what could not be
+// made, together with an *Unrecorded that says so; the service can run all the same, and Complete
+// tries again. Any other error comes without a Dir.
+func Take(path, superDir string, status []byte) (*Dir, error) {
+	d, err := locate(path, superDir)
+	if err != nil {
+		return nil, err
+	}
+	err = d.Complete(status)
+	if err != nil && !errors.As(err, new(*Unrecorded)) {
+		d.Close()
+		return nil, err
+	}
+	return d, err
+}
+
+// locate finds out where the service directory and its supervise directory are.
+func locate(path, superDir string) (*Dir, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err == nil {
+		err = unix.Faccessat(unix.AT_FDCWD, real, unix.X_OK, unix.AT_EACCESS)
+	}
+	if err != nil {
+		return nil, &OpError{"chdir to", path, errnoOf(err)}
+	}
+	d := &Dir{path: real, super: superDir, lock: -1, control: -1, ok: -1}
+	if d.super == "" {
+		d.super = SuperviseDir(os.Getenv, real)
+	}
+	d.elsewhere = filepath.Dir(d.super) != real
+	return d, nil
+}
+
+// MakeSuper makes the supervise directory that Take would use and returns its path.
+func MakeSuper(path, superDir string) (string, error) {
+	d, err := locate(path, superDir)
+	if err != nil {
+		return "", err
+	}
+	return d.super, d.makeSuper()
+}
+
+// An Unrecorded is what a file system that cannot be written to keeps a supervised directory from
+// having.
+type Unrecorded struct{ Err error }
+
+func (u *Unrecorded) Error() string { return u.Err.Error() }
+func (u *Unrecorded) Unwrap() error { return u.Err }
+
+// An OpError says what could not be done to which file.
+type OpError struct {
+	Op   string
+	Path string
+	Err  error
+}
+
+func (e *OpError) Error() string { return fmt.Sprintf("cannot %s %s: %v", e.Op, e.Path, e.Err) }
+func (e *OpError) Unwrap() error { return e.Err }
+
+// Path is where the service directory is now.
+func (d *Dir) Path() string { return d.path }
+
+// Control is the descriptor of supervise/control, opened for reading and writing and without
+// blocking, or -1.
+func (d *Dir) Control() int { return d.control }
+
+// Complete makes what of the supervise directory is not there yet, and writes status.
+func (d *Dir) Complete(status []byte) error {
+	if d.ok >= 0 {
+		return d.WriteStatus(status)
+	}
+	if err := d.makeSuper(); err != nil {
+		return unlocked(err)
+	}
+	if d.lock < 0 {
+		if err := d.takeLock(); err != nil {
+			return unlocked(err)
+		}
+	}
+	if d.control < 0 {
+		fd, err := openFIFO(filepath.Join(d.super, "control"), unix.O_RDWR)
+		if err != nil {
+			return refused(err)
+		}
+		d.control = fd
+	}
+	unwritten := d.WriteStatus(status)
+	fd, err := openFIFO(filepath.Join(d.super, "ok"), unix.O_RDONLY)
+	if err != nil {
+		return refused(err)
+	}
+	d.ok = fd
+	return unwritten
+}
+
+// makeSuper makes the supervise directory. Where it is a symbolic link to nothing, as runit's users
+// have it on read-only roots, the link's target is made.
+func (d *Dir) makeSuper() error {
+	target := d.super
+	if t, err := os.Readlink(target); err == nil {
+		if !filepath.IsAbs(t) {
+			t = filepath.Join(filepath.Dir(target), t)
+		}
+		target = t
+		d.elsewhere = true
+	}
+	if err := unix.Mkdir(target, 0o700); err != nil && err != unix.EEXIST {
+		return &OpError{"make", d.super, err}
+	}
+	id, isDir, err := Identify(d.super)
+	if err == nil && !isDir {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return &OpError{"use", d.super, err}
+	}
+	d.id = id
+	return nil
+}
+
+// takeLock takes the lock in both senses: flock is what daemontools, encore and runit test, the OFD
+// lock is what s6's tools see.
+func (d *Dir) takeLock() error {
+	path := filepath.Join(d.super, "lock")
+	fd, err := open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
+	if err == unix.EROFS {
+		fd, err = open(path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err == unix.ENOENT {
+			err = unix.EROFS
+		}
+	}
+	if err != nil {
+		return &OpError{"open", path, err}
+	}
+	if err := lockFile(fd); err != nil {
+		unix.Close(fd)
+		return &OpError{"lock", path, err}
+	}
+	d.lock = fd
+	return nil
+}
+
+func lockFile(fd int) error {
+	held := func(err error) error {
+		if err == unix.EAGAIN || err == unix.EACCES {
+			return ErrLocked
+		}
+		return err
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return held(err)
+	}
+	whole := unix.Flock_t{Type: unix.F_WRLCK}
+	err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &whole)
+	if err == unix.EBADF || err == unix.EINVAL || err == unix.ENOLCK {
+		return nil // opened for reading, or a file system without such locks: flock has to do
+	}
+	return held(err)
+}
+
+// openFIFO opens a FIFO without blocking and makes it where it is missing. Anything else of that
+// name is put aside: it would be no channel to anyone.
+func openFIFO(path string, mode int) (int, error) {
+	for try := 0; ; try++ {
+		if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST {
+			if _, serr := os.Lstat(path); serr != nil { // on a read-only file system one may be there
+				return -1, &OpError{"make", path, err}
+			}
+		}
+		fd, err := open(path, mode|unix.O_NONBLOCK, 0)
+		if err == nil {
+			var st unix.Stat_t
+			if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO {
+				return fd, nil
+			}
+			unix.Close(fd)
+		} else if err != unix.EISDIR && err != unix.ENXIO && err != unix.ENOENT {
+			return -1, &OpError{"open", path, err}
+		}
+		if try > 0 {
+			return -1, &OpError{"use", path, errors.New("it is not a FIFO")}
+		}
+		if err := os.Rename(path, path+".not-a-fifo"); err != nil {
+			return -1, &OpError{"use", path, fmt.Errorf("it is not a FIFO, and it cannot be put aside: %w", errnoOf(err))}
+		}
+	}
+}
+
+// WriteStatus replaces supervise/status as a whole: readers see the old bytes or the new ones.
+func (d *Dir) WriteStatus(status []byte) error { return d.replace("status", status) }
+
+// WriteInfo replaces supervise/resume as a whole.
+func (d *Dir) WriteInfo(line []byte) error { return d.replace("resume", line) }
+
+func (d *Dir) replace(name string, content []byte) error {
+	dirfd, err := d.openSuper()
+	if err != nil {
+		return &Unrecorded{&OpError{"open", d.super, err}}
+	}
+	defer unix.Close(dirfd)
+	tmp := name + ".new"
+	err = writeAt(dirfd, tmp, content)
+	if err == nil {
+		err = unix.Renameat(dirfd, tmp, dirfd, name)
+	}
+	if err != nil {
+		return &Unrecorded{&OpError{"write", filepath.Join(d.super, name), err}}
+	}
+	return nil
+}
+
+func writeAt(dirfd int, name string, content []byte) error {
+	fd, err := openat(dirfd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NONBLOCK, 0o644)
+	if err != nil {
+		return err
+	}
+	n, err := unix.Write(fd, content)
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err == nil && n < len(content) {
+		err = unix.ENOSPC
+	}
+	return err
+}
+
+// openSuper opens the supervise directory, wherever it has been moved since: the kernel knows the
+// path of the lock that is held in it.
+func (d *Dir) openSuper() (int, error) {
+	fd, err := d.openSame(d.super)
+	if err == nil || d.lock < 0 {
+		return fd, err
+	}
+	lock, lerr := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", d.lock))
+	if lerr != nil {
+		return -1, err
+	}
+	moved := filepath.Dir(lock)
+	if fd, merr := d.openSame(moved); merr == nil {
+		if !d.elsewhere {
+			d.path = filepath.Dir(moved)
+		}
+		d.super = moved
+		return fd, nil
+	}
+	return -1, err
+}
+
+func (d *Dir) openSame(path string) (int, error) {
+	fd, err := open(path, unix.O_DIRECTORY|unix.O_PATH, 0)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || (ID{uint64(st.Dev), st.Ino}) != d.id {
+		unix.Close(fd)
+		return -1, unix.ENOENT
+	}
+	return fd, nil
+}
+
+// Close gives the directory up: clients see that it is not supervised, and the lock is free. Nothing
+// is removed, as with daemontools' supervise. The caller has stopped reading Control.
+func (d *Dir) Close() {
+	for _, fd := range []*int{&d.control, &d.ok, &d.lock} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// refused marks the errors that say more of the machine's state at the moment than of the service.
+func refused(err error) error {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return &Unrecorded{err}
+	}
+	return unlocked(err)
+}
+
+// unlocked is refused for what keeps us from the lock: only where nobody can write to the file system
+// is it safe to go on without.
+func unlocked(err error) error {
+	for _, errno := range []error{unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, errno) {
+			return &Unrecorded{err}
+		}
+	}
+	return err
+}
+
+func open(path string, flags int, mode uint32) (int, error) {
+	return openat(unix.AT_FDCWD, path, flags, mode)
+}
+
+func openat(dirfd int, path string, flags int, mode uint32) (fd int, err error) {
+	err = ignoreEINTR(func() (err error) {
+		fd, err = unix.Openat(dirfd, path, flags|unix.O_CLOEXEC, mode)
+		return err
+	})
+	return fd, err
+}
+
+func ignoreEINTR(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// errnoOf strips what os and filepath wrap around an errno, which our own message says already.
+func errnoOf(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	var le *os.LinkError
+	if errors.As(err, &le) {
+		return le.Err
+	}
+	if err != nil && strings.Contains(err.Error(), "too many links") {
+		return unix.ELOOP
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+// Package reaper starts processes and is the only place that waits for them.
+//
+// What holds:
+//   - A child is registered before it can be reaped, or its status is kept until it is registered: no
+//     end is ever lost, and none is delivered before the start.
+//   - A pid is signalled only while the child is unreaped, so it cannot be anybody else's.
+//   - A dead process that nobody registered is an orphan: it is reaped and counted.
+//   - Nothing here takes SIGCHLD for more than a hint. Every sweep goes on until the kernel has no
+//     more dead children.
+package reaper
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Exit is the end of one process.
+type Exit struct {
+	Pid    int
+	Status unix.WaitStatus
+	Usage  unix.Rusage
+	// Launch is why the program could not be executed, when it was started by way of the trampoline;
+	// otherwise Start itself has returned the error.
+	Launch error
+}
+
+// An Owner is told of its process, Started strictly before Exited. Both are called with the reaper's
+// lock held: they may queue a message and nothing else.
+type Owner interface {
+	Started(pid int)
+	Exited(Exit)
+}
+
+// A Reaper is the parent of every process that it starts. The zero value is ready.
+type Reaper struct {
+	mu       sync.Mutex
+	children map[int]*child
+	// forks counts the calls of Start that are between fork and registration. While there is one, the
+	// end of an unknown process may be the end of its child, and waits in early.
+	forks   int
+	early   map[int]Exit
+	orphans uint64
+}
+
+type child struct {
+	owner  Owner
+	report *launchReport // nil when the program was executed directly
+}
+
+// Orphans tells how many processes that nobody had registered were reaped.
+func (r *Reaper) Orphans() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orphans
+}
+
+// Signal sends sig to the child, or to its process group, and tells whether the child was there. A
+// child that is dead but not reaped counts as there, as it does for kill(2).
+func (r *Reaper) Signal(pid int, sig unix.Signal, group bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.children[pid] == nil {
+		return false
+	}
+	if group {
+		pid = -pid
+	}
+	return unix.Kill(pid, sig) == nil
+}
+
+// Sweep reaps every dead child. It tells whether children are left, dead or alive.
+func (r *Reaper) Sweep() (left bool) {
+	for {
+		pid, left := peek()
+		if pid == 0 {
+			return left
+		}
+		r.reap(pid)
+	}
+}
+
+// peek finds a dead child and leaves it dead, so that its pid stays taken.
+func peek() (pid int, left bool) {
+	var info siginfo
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, info.pointer(), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		return info.pid(), err == nil
+	}
+}
+
+func (r *Reaper) reap(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := Exit{Pid: pid}
+	got, err := unix.Wait4(pid, &e.Status, unix.WNOHANG, &e.Usage)
+	for err == unix.EINTR {
+		got, err = unix.Wait4(pid, &e.Status, unix.WNOHANG, &e.Usage)
+	}
+	if err != nil || got != pid {
+		return // a fork whose exec failed reaps its own child; it was first
+	}
+	c := r.children[pid]
+	switch {
+	case c != nil:
+		delete(r.children, pid)
+		c.exited(e)
+	case r.forks > 0:
+		if r.early == nil {
+			r.early = make(map[int]Exit)
+		}
+		r.early[pid] = e
+	default:
+		r.orphans++
+	}
+}
+
+func (c *child) exited(e Exit) {
+	if c.report != nil {
+		e.Launch = c.report.take()
+	}
+	c.owner.Exited(e)
+}
+
+// begin and end bracket a fork.
+func (r *Reaper) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forks++
+}
+
+// end registers the child that the fork made, or none when pid is 0.
+func (r *Reaper) end(pid int, c *child) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forks--
+	if pid != 0 {
+		c.owner.Started(pid)
+		if e, dead := r.early[pid]; dead {
+			delete(r.early, pid)
+			c.exited(e)
+		} else {
+			if r.children == nil {
+				r.children = make(map[int]*child)
+			}
+			r.children[pid] = c
+		}
+	}
+	if r.forks == 0 {
+		r.orphans += uint64(len(r.early))
+		clear(r.early)
+	}
+}

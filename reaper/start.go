@@ -1,0 +1,72 @@
+package reaper
+
+import (
+	"syscall"
+)
+
+// A Spec says what to execute and what the process finds.
+type Spec struct {
+	Path string   // as given to execve, relative to Dir; no search
+	Args []string // with argv[0]
+	Env  []string
+	Dir  string // working directory; empty for ours
+
+	// Stdin, Stdout and Stderr are descriptors of ours. The process gets these three and no other.
+	Stdin, Stdout, Stderr int
+
+	Setsid bool // a session and a process group of its own
+	// Foreground makes the process the leader of the terminal's foreground group. Stdin must be the
+	// terminal.
+	Foreground bool
+	Setpgid    bool // a process group of its own
+
+	// Remote says that Dir or Path may lie on a file system that can hang. The process is then started
+	// by way of the trampoline: the hang is the child's alone, and not that of every goroutine (Go
+	// holds up the whole process between clone and execve).
+	Remote bool
+}
+
+// Start starts a process and registers owner for its end. The error is the errno of what failed:
+// fork, chdir or execve. With Remote, only what failed before the trampoline ran is known here, and
+// the rest comes with the Exit.
+func (r *Reaper) Start(s Spec, owner Owner) error {
+	path, args, dir := s.Path, s.Args, s.Dir
+	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
+	c := &child{owner: owner}
+	if s.Remote {
+		report, err := newLaunchReport()
+		if err != nil {
+			return err
+		}
+		defer report.closeWriter()
+		c.report = report
+		path, args, dir = trampoline(s)
+		files = append(files, uintptr(report.writer))
+	}
+	attr := &syscall.ProcAttr{
+		Dir: dir, Env: s.Env, Files: files,
+		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
+	}
+	r.begin()
+	pid, err := forkExec(path, args, attr)
+	r.end(pid, c)
+	if err != nil && c.report != nil {
+		c.report.take()
+	}
+	return err
+}
+
+// forkExec tries again when the file was just written: a fork elsewhere in this process can hold the
+// writer's descriptor for the moment between its clone and its exec.
+func forkExec(path string, args []string, attr *syscall.ProcAttr) (int, error) {
+	const tries = 3
+	for try := 1; ; try++ {
+		pid, err := syscall.ForkExec(path, args, attr)
+		if err != nil {
+			pid = 0
+		}
+		if err != syscall.ETXTBSY || try == tries {
+			return pid, err
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package reaper
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// TrampolineName is the argv[0] by which upkeep knows that it was executed as the trampoline.
+const TrampolineName = "upkeep-trampoline"
+
+// reportFD is where the trampoline finds the descriptor for its report.
+const reportFD = 3
+
+// trampoline returns what to execute in place of s: upkeep itself, which then does in the child what
+// can hang, Trampoline below. /proc/self/exe is the running binary even after an upgrade has replaced
+// the file.
+func trampoline(s Spec) (path string, args []string, dir string) {
+	path = "/proc/self/exe"
+	if _, err := os.Lstat(path); err != nil { // no /proc
+		if path, err = os.Executable(); err != nil {
+			path = os.Args[0]
+		}
+	}
+	return path, append([]string{TrampolineName, s.Dir, s.Path}, s.Args...), ""
+}
+
+// Trampoline is the child's half. args are the working directory, the path and the arguments of the
+// program. It returns only after a failure, when it has reported the errno to the parent.
+func Trampoline(args []string) {
+	unix.CloseOnExec(reportFD)
+	if len(args) < 3 {
+		report(unix.EINVAL)
+		return
+	}
+	dir, path, argv := args[0], args[1], args[2:]
+	if dir != "" {
+		if err := unix.Chdir(dir); err != nil {
+			report(err)
+			return
+		}
+	}
+	report(syscall.Exec(path, argv, syscall.Environ()))
+}
+
+func report(err error) {
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		errno = unix.EIO
+	}
+	unix.Write(reportFD, []byte{byte(errno), byte(errno >> 8)})
+}
+
+// A launchReport is the pipe on which the trampoline says why it failed. Its write end is closed by a
+// successful exec. The read end lives as long as the process: reading it after the death needs
+// neither a goroutine nor patience.
+type launchReport struct {
+	reader, writer int
+}
+
+func newLaunchReport() (*launchReport, error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	return &launchReport{reader: p[0], writer: p[1]}, nil
+}
+
+func (l *launchReport) closeWriter() { unix.Close(l.writer) }
+
+// take returns the reported error, or nil when the program was executed, and closes the pipe.
+func (l *launchReport) take() error {
+	defer unix.Close(l.reader)
+	var b [2]byte
+	if n, _ := unix.Read(l.reader, b[:]); n != len(b) {
+		return nil
+	}
+	return syscall.Errno(uint16(b[0]) | uint16(b[1])<<8)
+}
+
+// IsTrampoline tells whether the process was executed as the trampoline.
+func IsTrampoline(argv0 string) bool { return argv0 == TrampolineName }

@@ -1,0 +1,103 @@
+package supervisor
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Controls reads the control FIFOs of all services, on one goroutine and without a thread that waits.
+type Controls struct {
+	epoll *os.File
+
+	mu       sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
+	handlers map[int32]func([]byte)
+}
+
+// NewControls starts the goroutine; it ends with Close.
+func NewControls() (*Controls, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create", err)
+	}
+	// Only a descriptor that does not block can wait in the runtime's own poller.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	c := &Controls{epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte))}
+	go c.poll()
+	return c, nil
+}
+
+// Add makes handler be called with what is written into the FIFO. The bytes are the handler's only
+// until it returns.
+func (c *Controls) Add(fd int, handler func([]byte)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
+	if err == nil {
+		c.handlers[int32(fd)] = handler
+	}
+	return err
+}
+
+// Remove ends the calls for the FIFO, which the caller may then close.
+func (c *Controls) Remove(fd int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.control(unix.EPOLL_CTL_DEL, fd, nil)
+	delete(c.handlers, int32(fd))
+}
+
+// Close ends the goroutine.
+func (c *Controls) Close() { c.epoll.Close() }
+
+func (c *Controls) control(op, fd int, ev *unix.EpollEvent) error {
+	raw, err := c.epoll.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ctlErr error
+	if err := raw.Control(func(ep uintptr) { ctlErr = unix.EpollCtl(int(ep), op, fd, ev) }); err != nil {
+		return err
+	}
+	return os.NewSyscallError("epoll_ctl", ctlErr)
+}
+
+func (c *Controls) poll() {
+	raw, err := c.epoll.SyscallConn()
+	if err != nil {
+		return
+	}
+	var events [64]unix.EpollEvent
+	var buf [512]byte
+	for {
+		n := 0
+		err := raw.Read(func(ep uintptr) bool {
+			n, _ = unix.EpollWait(int(ep), events[:], 0)
+			return n > 0
+		})
+		if err != nil {
+			return // closed
+		}
+		for _, ev := range events[:n] {
+			c.read(ev.Fd, buf[:])
+		}
+	}
+}
+
+// read takes one read's worth of letters: what a client wrote at once stays together.
+func (c *Controls) read(fd int32, buf []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	handler := c.handlers[fd]
+	if handler == nil {
+		return
+	}
+	if n, err := unix.Read(int(fd), buf); err == nil && n > 0 {
+		handler(buf[:n])
+	}
+}

@@ -1,0 +1,28 @@
+package supervisor
+
+import (
+	"time"
+
+	"upkeep/fsstate"
+	"upkeep/reaper"
+)
+
+// A Host is what the Supervisors of one process share. All their methods and everything given to Post
+// run on one goroutine, the Host's.
+type Host struct {
+	Post     func(func()) // queues a function for the Host's goroutine; never blocks
+	Reaper   *reaper.Reaper
+	Pool     *Pool
+	Controls *Controls
+	Warn     func(who, format string, args ...any) // one line for the administrator; never blocks
+	// StartError is the line that daemontools' supervise prints when it cannot execute run.
+	StartError func(dir string, err error)
+	Env        []string
+	Format     fsstate.Format // of the status files
+	Stderr     int            // of every process
+}
+
+// After calls f on the Host's goroutine when d is over.
+func (h *Host) After(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { h.Post(f) })
+}

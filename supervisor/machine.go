@@ -1,0 +1,288 @@
+// Package supervisor supervises one service: what daemontools' supervise did in a process of its own.
+//
+// A Supervisor belongs to one goroutine, the Host's; it is told of letters, deaths and timers there and
+// never blocks there. What can block, everything on the service's file system, runs on its Lane.
+package supervisor
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+)
+
+// A Phase is where a service is in its life.
+type Phase uint8
+
+const (
+	Down     Phase = iota // not running, and not about to
+	Starting              // run is being executed; its pid is not known yet
+	Up                    // run runs
+	Stopping              // run was told to end by the letter d, and still runs
+	Waiting               // not running, and started when the pause is over
+	Gone                  // no longer supervised
+	phases
+)
+
+var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "gone"}
+
+func (p Phase) String() string { return phaseNames[p] }
+
+// young is how long a service must live to be started again at once. It is also the shortest time
+// between two starts that no letter asked for.
+const young = time.Second
+
+// A State is all that decides what follows an Event.
+type State struct {
+	Phase  Phase
+	Want   fsstate.Want
+	Leave  bool // x: supervision ends with the process
+	Paused bool // p: as the last p or c had it
+	Term   bool // the process was sent TERM and has not ended
+	Broken bool // the last attempt to start failed
+	// Pace is the least time between two starts that the backoff file has brought about so far.
+	Pace time.Duration
+}
+
+// An EventKind names what can happen to a service.
+type EventKind uint8
+
+const (
+	Letter      EventKind = iota // a byte from supervise/control
+	Started                      // run is running
+	StartFailed                  // run could not be executed
+	Exited                       // run has ended
+	PauseOver                    // the pause that the last Pause action asked for is over
+	Overdue                      // the time that the last Deadline action gave is over
+	Changed                      // something in the service directory has changed
+	eventKinds
+)
+
+// An Event is what happens, with what the machine cannot know by itself.
+type Event struct {
+	Kind   EventKind
+	Letter byte
+	Group  bool          // Letter: its signals go to the process group
+	Since  time.Duration // since the last start, or attempt
+	// Backoff and TimeoutKill are the Definition's.
+	Backoff     time.Duration
+	TimeoutKill time.Duration
+}
+
+// An ActionKind names what the machine can ask for.
+type ActionKind uint8
+
+const (
+	Record   ActionKind = iota // write the status
+	Start                      // execute run
+	Signal                     // send Sig to the process, or with Group to its group
+	Pause                      // report PauseOver after For
+	Deadline                   // report Overdue after For
+	Defer                      // handle the same event again when Starting is over
+	Release                    // supervision has ended
+)
+
+// An Action is what is to be done, in the order given.
+type Action struct {
+	Kind   ActionKind
+	Sig    unix.Signal
+	Group  bool
+	For    time.Duration
+	Jitter bool // Pause: vary For by up to a tenth, so that many services do not move in step
+}
+
+// Initial is the state of a service that was just taken up. Its status has been written.
+func Initial(down bool) (State, []Action) {
+	if down {
+		return State{Want: fsstate.WantDown}, nil
+	}
+	return State{Phase: Starting, Want: fsstate.WantUp}, []Action{{Kind: Start}}
+}
+
+// Next is the whole behaviour of a service. It is a pure function.
+func Next(s State, e Event) (State, []Action) {
+	if s.Phase == Gone {
+		return s, nil
+	}
+	switch e.Kind {
+	case Letter:
+		return onLetter(s, e)
+	case Started:
+		if s.Phase == Starting {
+			s.Phase, s.Paused, s.Term, s.Broken = Up, false, false, false
+			return s, []Action{{Kind: Record}}
+		}
+	case StartFailed:
+		if s.Phase == Starting || s.running() {
+			s.Broken = true
+			return ended(s, e)
+		}
+	case Exited:
+		if s.running() {
+			return ended(s, e)
+		}
+	case PauseOver:
+		if s.Phase == Waiting {
+			return start(s, nil)
+		}
+	case Overdue:
+		if s.Phase == Stopping {
+			return s, []Action{{Kind: Signal, Sig: unix.SIGKILL}}
+		}
+	case Changed:
+		if s.Phase == Waiting && s.Broken {
+			return start(s, nil)
+		}
+	}
+	return s, nil
+}
+
+func (s State) running() bool { return s.Phase == Up || s.Phase == Stopping }
+
+func start(s State, before []Action) (State, []Action) {
+	s.Phase = Starting
+	return s, append(before, Action{Kind: Start})
+}
+
+func leave(s State) (State, []Action) {
+	s.Phase = Gone
+	return s, []Action{{Kind: Record}, {Kind: Release}}
+}
+
+// ended decides what follows the end of a process, or the failure to start one.
+func ended(s State, e Event) (State, []Action) {
+	s.Paused, s.Term = false, false
+	if s.Leave {
+		return leave(s)
+	}
+	record := []Action{{Kind: Record}}
+	if s.Want != fsstate.WantUp {
+		s.Phase = Down
+		return s, record
+	}
+	s.Pace = pace(s.Pace, e)
+	if least := max(young, s.Pace); e.Since < least {
+		s.Phase = Waiting
+		return s, append(record, Action{Kind: Pause, For: least - e.Since, Jitter: s.Pace > 0})
+	}
+	return start(s, record)
+}
+
+// pace is the least time between starts after a process that lived for e.Since: without a backoff file
+// none is set; with one it doubles from a second to the file's value, and a life longer than that
+// forgives.
+func pace(last time.Duration, e Event) time.Duration {
+	switch {
+	case e.Backoff == 0 || e.Since > e.Backoff:
+		return 0
+	case last == 0:
+		return min(young, e.Backoff)
+	case e.Since < last:
+		return min(2*last, e.Backoff)
+	}
+	return min(last, e.Backoff)
+}
+
+// onLetter follows daemontools' supervise; the letters that it does not have follow
+// daemontools-encore and runit.
+func onLetter(s State, e Event) (State, []Action) {
+	if s.Phase == Starting {
+		// The original forks and goes on with the pid at hand; we do not have it yet. Letters keep their
+		// order, and each finds the state that the ones before it have left.
+		return s, []Action{{Kind: Defer}}
+	}
+	record := Action{Kind: Record}
+	switch e.Letter {
+	case 'u':
+		s.Want = fsstate.WantUp
+		return wanted(s, e)
+	case 'o':
+		s.Want = fsstate.WantOnce
+		return wanted(s, e)
+	case 'd':
+		s.Want = fsstate.WantDown
+		switch {
+		case s.running():
+			s.Phase, s.Term, s.Paused = Stopping, true, false
+			actions := []Action{signal(unix.SIGTERM, e), signal(unix.SIGCONT, e), record}
+			if e.TimeoutKill > 0 {
+				actions = append(actions, Action{Kind: Deadline, For: e.TimeoutKill})
+			}
+			return s, actions
+		case s.Phase == Waiting:
+			s.Phase = Down
+		}
+		return s, []Action{record}
+	case 'x':
+		s.Leave = true
+		if !s.running() {
+			return leave(s)
+		}
+		return s, []Action{record}
+	case 'p', 'c':
+		s.Paused = e.Letter == 'p'
+		actions := []Action{record}
+		if s.running() {
+			actions = append(actions, signal(letterSignal(e.Letter), e))
+		}
+		return s, actions
+	}
+	sig := letterSignal(e.Letter)
+	if sig == 0 || !s.running() {
+		return s, nil
+	}
+	actions := []Action{signal(sig, e)}
+	if sig == unix.SIGTERM {
+		s.Term = true
+		actions = append(actions, record)
+	}
+	return s, actions
+}
+
+// wanted is what u and o have in common.
+func wanted(s State, e Event) (State, []Action) {
+	record := []Action{{Kind: Record}}
+	switch {
+	case s.Phase == Down:
+		return start(s, record)
+	case s.Phase == Waiting && s.Pace > young:
+		// A person has looked at it: back to one start a second.
+		s.Pace = 0
+		return s, append(record, Action{Kind: Pause, For: max(0, young-e.Since)})
+	}
+	return s, record
+}
+
+func signal(sig unix.Signal, e Event) Action {
+	return Action{Kind: Signal, Sig: sig, Group: e.Group}
+}
+
+// letterSignal is the signal that a letter stands for, or 0.
+func letterSignal(letter byte) unix.Signal {
+	switch letter {
+	case 'a':
+		return unix.SIGALRM
+	case 'c':
+		return unix.SIGCONT
+	case 'h':
+		return unix.SIGHUP
+	case 'i':
+		return unix.SIGINT
+	case 'k':
+		return unix.SIGKILL
+	case 'p':
+		return unix.SIGSTOP
+	case 'q':
+		return unix.SIGQUIT
+	case 't':
+		return unix.SIGTERM
+	case 'w':
+		return unix.SIGWINCH
+	case '1':
+		return unix.SIGUSR1
+	case '2':
+		return unix.SIGUSR2
+	}
+	return 0
+}

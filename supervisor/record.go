@@ -1,0 +1,125 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"upkeep/fsstate"
+)
+
+// A record is the half of a Supervisor that belongs to its Lane: the supervised directory and how
+// well writing to it goes.
+type record struct {
+	dir    *fsstate.Dir
+	failed string // what was reported as not recorded, until it is
+}
+
+// writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
+func (s *Supervisor) writeStatus(info bool) {
+	status := s.status().Append(nil, s.host.Format)
+	var line []byte
+	if info {
+		line = s.info().Append(nil)
+	}
+	s.lane.DoStatus(func() { s.record.write(s, status, line) })
+}
+
+func (r *record) write(s *Supervisor, status, info []byte) {
+	before := r.dir.Control()
+	err := r.dir.Complete(status)
+	if control := r.dir.Control(); control != before {
+		s.host.Post(func() { s.listen(control) })
+	}
+	if err == nil && info != nil {
+		err = r.dir.WriteInfo(info)
+	}
+	r.report(s, err)
+}
+
+// report says once what is not recorded, and once that it is again.
+func (r *record) report(s *Supervisor, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == r.failed {
+		return
+	}
+	r.failed = text
+	s.host.Post(func() {
+		switch {
+		case err == nil:
+			s.host.Warn(s.Name, "its state is recorded again")
+		case s.control < 0 && !errors.Is(err, fsstate.ErrLocked):
+			s.host.Warn(s.Name, "%v; it is supervised, but can be neither watched nor controlled until that works", err)
+		default:
+			s.host.Warn(s.Name, "%v; its state is not recorded until that works", err)
+		}
+	})
+}
+
+// status is what supervise/status says.
+func (s *Supervisor) status() fsstate.Status {
+	st := fsstate.Status{
+		Since: s.since, Pid: s.pid, Paused: s.state.Paused, Want: s.state.Want, GotTerm: s.state.Term,
+	}
+	switch s.state.Phase {
+	case Up:
+		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreRunning
+	case Stopping:
+		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreStopping
+	case Starting, Waiting:
+		st.State = fsstate.EncoreStarting
+	}
+	return st
+}
+
+// info is what supervise/resume says.
+func (s *Supervisor) info() fsstate.Info {
+	i := s.lastEnd
+	i.Format = s.host.Format
+	i.Pid = s.pid
+	i.Phase = s.state.Phase.String()
+	i.Want = new(s.state.Want)
+	i.Starts = new(s.starts)
+	i.Note = s.note
+	if s.state.Phase == Waiting {
+		i.Cause = s.cause
+		if i.Cause == "" {
+			i.Cause = fmt.Sprintf("lived too short: starts again %v after its last start", max(young, s.state.Pace))
+		}
+	}
+	return i
+}
+
+// known keeps the letters that mean something.
+func known(batch []byte) []byte {
+	return slices.DeleteFunc(batch, func(c byte) bool {
+		switch c {
+		case 'u', 'd', 'o', 'x', '+', '=', 'L', 'l':
+			return false
+		}
+		return letterSignal(c) == 0
+	})
+}
+
+// Letters handles what a client wrote at once. A + sends the signals that follow to the process group,
+// a = to the process again; what follows an L is for the logger, up to an l.
+func (s *Supervisor) Letters(batch string) {
+	target, group := s, false
+	for _, c := range []byte(batch) {
+		switch c {
+		case '+', '=':
+			group = c == '+'
+		case 'L':
+			target = s.log
+		case 'l':
+			target = s
+		default:
+			if target != nil {
+				target.event(Event{Kind: Letter, Letter: c, Group: group})
+			}
+		}
+	}
+}

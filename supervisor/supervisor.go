@@ -1,0 +1,424 @@
+package supervisor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/logpipe"
+	"upkeep/reaper"
+	"upkeep/tai64"
+)
+
+// A Config says which service it is.
+type Config struct {
+	Name  string // in messages: the name of the directory entry, with /log for a logger
+	Label string // as daemontools' supervise would have been given it: NAME, or log for a logger
+	Path  string // of the service directory
+	Super string // of its supervise directory; empty for the place that SUPERVISEDIR gives
+
+	// Stdin and Stdout are what run gets, unless it reads or writes Pipe: a logger has it as stdin, a
+	// logged service as stdout.
+	Stdin, Stdout int
+	Pipe          *logpipe.Pipe
+	Logger        bool
+}
+
+// Events are what a Supervisor tells of itself. They are called on the Host's goroutine; a nil one is
+// not called.
+type Events struct {
+	// Taken: the directory is supervised from here on.
+	Taken func()
+	// Refused: the directory could not be taken up, and supervision has not begun.
+	Refused func(error)
+	// Died: the process has ended. essential is what the Definition says; wanted tells whether an
+	// administrator had asked for the end, with d or x.
+	Died func(status unix.WaitStatus, essential, wanted bool)
+	// Released: supervision has ended, and the directory is free.
+	Released func()
+}
+
+// A Supervisor supervises one service directory.
+type Supervisor struct {
+	Config
+	host   *Host
+	events Events
+	log    *Supervisor // gets what follows the letter L
+	lane   *Lane
+	record record // the lane's
+
+	state    State
+	def      fsstate.Definition
+	control  int // supervise/control, or -1
+	pid      int
+	since    tai64.Label // of the last start or end, as the status has it
+	started  time.Time   // of the last start or attempt
+	deferred []Event
+	pause    *time.Timer
+	deadline *time.Timer
+
+	starts   int
+	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
+	cause    string       // why the last attempt to start it failed
+	note     string
+	reported string // the cause of failing to start that was reported last
+	badFiles string // what of the Definition was reported last
+	settled  bool   // it has been supervised for long enough to be complete
+	begun    bool   // the directory is taken up
+	ending   bool   // Stop was called
+}
+
+// New returns a Supervisor that has not begun.
+func New(h *Host, c Config, e Events) *Supervisor {
+	return &Supervisor{Config: c, host: h, events: e, lane: h.Pool.NewLane(), control: -1}
+}
+
+// SetLog names the Supervisor of the service's logger, or none.
+func (s *Supervisor) SetLog(log *Supervisor) { s.log = log }
+
+// SetNote sets what svstat --long says beside the state.
+func (s *Supervisor) SetNote(note string) {
+	if s.note != note {
+		s.note = note
+		s.writeStatus(true)
+	}
+}
+
+// State returns the present state.
+func (s *Supervisor) State() State { return s.state }
+
+// Pid returns the pid of the process, or 0.
+func (s *Supervisor) Pid() int { return s.pid }
+
+// Begin takes the directory up and starts the service unless it is to be down.
+func (s *Supervisor) Begin() {
+	s.since = tai64.Now()
+	path, super := s.Path, s.Super
+	status := func(down bool) []byte {
+		want := fsstate.WantUp
+		if down {
+			want = fsstate.WantDown
+		}
+		return fsstate.Status{Since: s.since, Want: want}.Append(nil, s.host.Format)
+	}
+	s.lane.Do(func() {
+		def, bad := fsstate.Read(path)
+		dir, err := fsstate.Take(path, super, status(def.Down))
+		if dir == nil {
+			s.host.Post(func() { s.events.Refused(err) })
+			return
+		}
+		s.record = record{dir: dir}
+		s.host.Post(func() { s.taken(def, bad, dir.Control()) })
+		s.record.report(s, err)
+	})
+}
+
+func (s *Supervisor) taken(def fsstate.Definition, bad error, control int) {
+	s.definition(def, bad)
+	s.host.After(young, func() { s.settled = true })
+	s.begun = true
+	var actions []Action
+	s.state, actions = Initial(def.Down || s.ending)
+	if s.state.Phase == Down {
+		s.writeStatus(true)
+	}
+	if s.events.Taken != nil {
+		s.events.Taken()
+	}
+	s.listen(control)
+	s.do(actions)
+	if s.ending {
+		s.Letters("dx")
+	}
+}
+
+// Stop ends the service and then its supervision, as the letters d and x do.
+func (s *Supervisor) Stop() {
+	if !s.ending && s.begun {
+		s.Letters("dx")
+	}
+	s.ending = true
+}
+
+// Drain ends supervision when the process has ended by itself, as the letter x does. A logger does so
+// once its pipe is closed and empty.
+func (s *Supervisor) Drain() {
+	s.Pipe = nil
+	if s.begun {
+		s.Letters("cx")
+	} else {
+		s.ending = true
+	}
+}
+
+// listen begins to read control, once there is one.
+func (s *Supervisor) listen(control int) {
+	if control < 0 || s.control >= 0 || s.state.Phase == Gone {
+		return
+	}
+	err := s.host.Controls.Add(control, func(batch []byte) {
+		if letters := string(known(batch)); letters != "" {
+			s.host.Post(func() { s.Letters(letters) })
+		}
+	})
+	if err != nil {
+		s.host.Warn(s.Name, "cannot listen to supervise/control: %v; letters are not heard", err)
+		return
+	}
+	s.control = control
+}
+
+// definition takes over what the service directory asks for now.
+func (s *Supervisor) definition(def fsstate.Definition, bad error) {
+	s.def = def
+	text := ""
+	if bad != nil {
+		text = bad.Error()
+	}
+	if text != "" && text != s.badFiles {
+		s.host.Warn(s.Name, "%s", text)
+	}
+	s.badFiles = text
+}
+
+// Changed says that something in the service directory may have changed.
+func (s *Supervisor) Changed() { s.event(Event{Kind: Changed}) }
+
+// Retry records what could not be recorded before.
+func (s *Supervisor) Retry() {
+	if !s.begun || s.state.Phase == Gone {
+		return
+	}
+	s.lane.Do(func() {
+		if s.record.failed != "" {
+			s.host.Post(func() { s.writeStatus(true) })
+		}
+	})
+}
+
+// event runs the machine.
+func (s *Supervisor) event(e Event) {
+	e.Since = time.Since(s.started)
+	e.Backoff, e.TimeoutKill = s.def.Backoff, s.def.TimeoutKill
+	was := s.state
+	var actions []Action
+	s.state, actions = Next(s.state, e)
+	if len(actions) > 0 && actions[0].Kind == Defer {
+		s.deferred = append(s.deferred, e)
+		return
+	}
+	s.do(actions)
+	if was.Phase == Starting && s.state.Phase != Starting {
+		s.replay()
+	}
+}
+
+// replay handles what was deferred, as far as it goes.
+func (s *Supervisor) replay() {
+	waiting := s.deferred
+	s.deferred = nil
+	for _, e := range waiting {
+		s.event(e)
+	}
+}
+
+func (s *Supervisor) do(actions []Action) {
+	for i, a := range actions {
+		switch a.Kind {
+		case Record:
+			// Before a start the rest can wait: it is about to change again.
+			startFollows := i+1 < len(actions) && actions[i+1].Kind == Start
+			s.writeStatus(!startFollows)
+		case Start:
+			s.start()
+		case Signal:
+			s.host.Reaper.Signal(s.pid, a.Sig, a.Group)
+		case Pause:
+			s.setPause(a)
+		case Deadline:
+			stop(s.deadline)
+			pid := s.pid
+			s.deadline = s.host.After(a.For, func() {
+				if s.pid == pid {
+					s.event(Event{Kind: Overdue})
+				}
+			})
+		case Release:
+			s.release()
+		}
+	}
+}
+
+func stop(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}
+
+func (s *Supervisor) setPause(a Action) {
+	if a.Jitter {
+		a.For += time.Duration((rand.Float64() - 0.5) / 5 * float64(a.For))
+	}
+	stop(s.pause)
+	var mine *time.Timer
+	mine = s.host.After(a.For, func() {
+		if s.pause == mine {
+			s.pause = nil
+			s.event(Event{Kind: PauseOver})
+		}
+	})
+	s.pause = mine
+}
+
+// Kill sends KILL to whatever still runs.
+func (s *Supervisor) Kill() {
+	if s.pid != 0 {
+		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
+	}
+}
+
+func (s *Supervisor) release() {
+	stop(s.pause)
+	stop(s.deadline)
+	if s.control >= 0 {
+		s.host.Controls.Remove(s.control)
+		s.control = -1
+	}
+	s.lane.Do(func() {
+		s.record.dir.Close()
+		s.host.Post(s.events.Released)
+	})
+}
+
+// A process tells the Host's goroutine of the starts and ends that the reaper sees.
+type process struct{ s *Supervisor }
+
+func (p process) Started(pid int) {
+	p.s.host.Post(func() { p.s.onStarted(pid) })
+}
+
+func (p process) Exited(e reaper.Exit) {
+	p.s.host.Post(func() { p.s.onExited(e) })
+}
+
+// start executes run, on the lane.
+func (s *Supervisor) start() {
+	s.started = time.Now()
+	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
+	s.lane.Do(func() {
+		path := s.record.dir.Path()
+		def, bad := fsstate.Read(path)
+		s.host.Post(func() { s.definition(def, bad) })
+		if pipe != nil {
+			end, err := pipeEnd(pipe, logger)
+			if err != nil {
+				s.host.Post(func() { s.startFailed(fmt.Errorf("cannot open the log pipe: %w", err), "") })
+				return
+			}
+			defer unix.Close(end)
+			if logger {
+				stdin = end
+			} else {
+				stdout = end
+			}
+		}
+		err := s.host.Reaper.Start(reaper.Spec{
+			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
+			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
+			Setsid: !def.NoSetsid, Remote: def.Remote,
+		}, process{s})
+		if err != nil {
+			hint := startHint(path, err)
+			s.host.Post(func() { s.startFailed(err, hint) })
+		}
+	})
+}
+
+func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
+	if logger {
+		return p.Reader()
+	}
+	return p.Writer()
+}
+
+// startHint says what the errno of a failed execve does not.
+func startHint(path string, err error) string {
+	run := filepath.Join(path, "run")
+	var st unix.Stat_t
+	if unix.Stat(run, &st) != nil {
+		return ""
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return "it is a directory"
+	case err == unix.ENOENT:
+		if name := fsstate.Interpreter(run); name != "" {
+			return "there is no " + name + ", which its first line names"
+		}
+	case err == unix.EACCES && st.Mode&0o111 == 0:
+		return "it is not executable"
+	case err == unix.ENOEXEC:
+		return "its first line does not begin with #!"
+	}
+	return ""
+}
+
+func (s *Supervisor) onStarted(pid int) {
+	s.pid = pid
+	s.since = tai64.Now()
+	s.started = time.Now()
+	s.starts++
+	s.cause = ""
+	s.event(Event{Kind: Started})
+}
+
+func (s *Supervisor) onExited(e reaper.Exit) {
+	s.pid = 0
+	s.since = tai64.Now()
+	stop(s.deadline)
+	if e.Launch != nil {
+		s.starts--
+		s.lane.Do(func() {
+			hint := startHint(s.record.dir.Path(), e.Launch)
+			s.host.Post(func() { s.startFailed(e.Launch, hint) })
+		})
+		return
+	}
+	s.reported = ""
+	s.lastEnd = fsstate.Info{Ended: new(s.since)}
+	if e.Status.Signaled() {
+		s.lastEnd.Signal = new(int(e.Status.Signal()))
+	} else {
+		s.lastEnd.Code = new(e.Status.ExitStatus())
+	}
+	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
+	s.event(Event{Kind: Exited})
+	if s.events.Died != nil {
+		s.events.Died(e.Status, s.def.Essential, wanted)
+	}
+}
+
+func (s *Supervisor) startFailed(err error, hint string) {
+	text := fmt.Sprintf("cannot start ./run: %v", err)
+	if hint != "" {
+		text += " (" + hint + ")"
+	}
+	s.cause = text
+	s.event(Event{Kind: StartFailed})
+	// A directory that is still being filled is none of the administrator's worries.
+	if !s.settled || s.reported == text {
+		return
+	}
+	s.reported = text
+	s.host.StartError(s.Label, err)
+	next := "not trying again"
+	if s.state.Phase == Waiting {
+		next = fmt.Sprintf("trying again in %v", max(young, s.state.Pace))
+	}
+	s.host.Warn(s.Name, "%s; %s", text, next)
+}
