@@ -1,22 +1,50 @@
-# make        builds bin/upkeep and a link beside it for every command
-# make run    supervises a demo root until ^C
-# make test   runs every test that this machine can run (UPKEEP_TEST_ALL=1: a skip is a failure)
-# make bench  compares with the installed peers
-# make install DESTDIR= PREFIX=/usr/local
+# make              builds bin/upkeep and a link beside it for every command
+# make run          supervises a demo root until ^C
+# make test         runs every test; UPKEEP_TEST_ALL=1 makes a test that this machine cannot run a failure
+# make bench        compares with the installed peers and records the table in docs/performance.md
+# make fuzz         runs each fuzz target for FUZZTIME
+# make install      DESTDIR= PREFIX=/usr/local
 
-PREFIX  = /usr/local
-DESTDIR =
-COMMANDS = svscan supervise svc svok svstat svup svscanboot readproctitle
+DESTDIR  =
+PREFIX   = /usr/local
+FUZZTIME = 20s
+COMMANDS = readproctitle supervise svc svok svscan svscanboot svstat svup
 
-export CGO_ENABLED = 0
-GOFLAGS = -trimpath
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 all: bin/upkeep
 	@for c in $(COMMANDS); do ln -sf upkeep bin/$$c; done
 
+# go build knows best what is up to date.
 bin/upkeep: FORCE
 	@mkdir -p bin
-	go build $(GOFLAGS) -ldflags '-s -w' -o bin/upkeep .
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/upkeep .
 
-FORCE:
-.PHONY: all FORCE
+run: all
+	@exec configs/demo-run
+
+test: all
+	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/not gofmt: /'; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+bench: all
+	go run ./test/bench -write docs/performance.md
+
+fuzz:
+	@set -e; for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/upkeep $(DESTDIR)$(PREFIX)/bin/upkeep
+	@for c in $(COMMANDS); do ln -sf upkeep $(DESTDIR)$(PREFIX)/bin/$$c; done
+
+clean:
+	rm -rf bin
+
+.PHONY: all run test bench fuzz install clean FORCE

@@ -49,19 +49,19 @@ func hasReader(path string) error {
 	return err
 }
 
-// readStatus reads as much of the file path as a status can hold, with one read, as every client of
-// the family does: a writer that replaces the bytes in place writes them with one write.
-func readStatus(path string) (file []byte, opened bool, err error) {
+// readOnce reads at most size bytes of the file path, with one read, as every client of the family
+// does: a writer that replaces a file's bytes in place writes them with one write.
+func readOnce(path string, size int) (content []byte, opened bool, err error) {
 	fd, err := openFile(path, syscall.O_RDONLY)
 	if err != nil {
 		return nil, false, err
 	}
 	defer syscall.Close(fd)
-	file = make([]byte, fsstate.StatusFileSize)
+	content = make([]byte, size)
 	for {
-		n, err := syscall.Read(fd, file)
+		n, err := syscall.Read(fd, content)
 		if err != syscall.EINTR {
-			return file[:max(n, 0)], true, err
+			return content[:max(n, 0)], true, err
 		}
 	}
 }

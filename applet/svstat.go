@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -83,7 +82,7 @@ type service struct {
 	log    *process      // encore's log process, whose status is in the same file
 	resume *fsstate.Info // what upkeep says beside the status
 
-	now    tai64.Label // when all this was so
+	now    tai64.Label // when the status was read
 	logDir *service    // NAME/log, where it is a service directory
 }
 
@@ -96,7 +95,7 @@ type process struct {
 // observe looks at what the family's clients look at, in their order: down, ok, status. The service
 // directory is the working directory, or chdir is the reason why it is not.
 func observe(dir string, chdir error) *service {
-	s := &service{dir: dir, now: tai64.Now()}
+	s := &service{dir: dir}
 	if chdir != nil {
 		s.unreadable = "unable to chdir: " + errText(chdir)
 		return s
@@ -129,8 +128,11 @@ func observe(dir string, chdir error) *service {
 	return s
 }
 
+// resumeMax is more than upkeep writes to supervise/resume.
+const resumeMax = 64 << 10
+
 func (s *service) readStatus(name string) {
-	file, opened, err := readStatus(name + "/status")
+	file, opened, err := readOnce(name+"/status", fsstate.StatusFileSize)
 	if !opened {
 		s.unreadable = "unable to open " + name + "/status: " + errText(err)
 		return
@@ -143,8 +145,8 @@ func (s *service) readStatus(name string) {
 		s.unreadable = "unable to read " + name + "/status: " + err.Error()
 		return
 	}
-	s.now = tai64.Now()
-	if line, err := os.ReadFile(name + "/resume"); err == nil {
+	s.now = now()
+	if line, _, err := readOnce(name+"/resume", resumeMax); err == nil {
 		if info, err := fsstate.ParseInfo(line); err == nil {
 			s.resume = &info
 		}
@@ -191,6 +193,16 @@ func (s *service) inDetail() *service {
 	}
 	s.logDir = observe(strings.TrimRight(s.dir, "/")+"/log", syscall.Chdir("log")).settled()
 	return s
+}
+
+// now is the time as time(2) has it, which is what the family's svstat asks. It lags behind the clock
+// by up to a tick, so that around the turn of a second the clock would make another line.
+func now() tai64.Label {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &ts); err != nil {
+		return tai64.Now()
+	}
+	return tai64.FromTime(time.Unix(ts.Unix()))
 }
 
 // elapsed is the family's "S seconds": 0 for a label that lies in the future, and as inexact as a

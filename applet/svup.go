@@ -29,7 +29,7 @@ func svup(c *call) int {
 	default:
 		return c.fatal("svup", "unable to open "+name+"/ok", err)
 	}
-	file, opened, err := readStatus(name + "/status")
+	file, opened, err := readOnce(name+"/status", fsstate.StatusFileSize)
 	switch {
 	case !opened && err == syscall.ENOENT:
 		return exitPermanent

@@ -39,11 +39,11 @@ type entry struct {
 	since     time.Time // when it was first seen
 	preparing bool      // its directory is being looked at
 	waiting   bool      // for its directory to become complete
-	pipe    *logpipe.Pipe
-	main    *supervisor.Supervisor // nil while it is not supervised
-	log     *supervisor.Supervisor // nil without a logger, and while that is not supervised
-	logged  bool
-	refused [2]string // what was reported of main and log that could not be taken up
+	pipe      *logpipe.Pipe
+	main      *supervisor.Supervisor // nil while it is not supervised
+	log       *supervisor.Supervisor // nil without a logger, and while that is not supervised
+	logged    bool
+	refused   [2]string // what was reported of main and log that could not be taken up
 }
 
 // sorted returns the entries in the order of their names.

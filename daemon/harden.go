@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +21,7 @@ const memoryGoal = 32 << 20
 
 // harden prepares the process for what would otherwise end it or hold it up.
 func harden() {
+	keepDescriptors()
 	debug.SetMemoryLimit(memoryGoal)
 	if runtime.GOMAXPROCS(0) < 2 {
 		// With one, a goroutine between clone and exec holds up all others.
@@ -37,6 +40,19 @@ func harden() {
 	}
 	meet.Wait()
 	part.Done()
+}
+
+// keepDescriptors keeps what was left open for us, other than the standard three, from every service.
+func keepDescriptors() {
+	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range open {
+		if n, err := strconv.Atoi(fd.Name()); err == nil && n > 2 {
+			unix.CloseOnExec(n)
+		}
+	}
 }
 
 // unblockSignals executes the program anew with an empty signal mask, if it was started with another:

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ const (
 	pollInterval    = 5 * time.Second       // svscan's, where changes are not noticed
 	missingInterval = time.Second           // while there is no root
 	scanGap         = 10 * time.Millisecond // between scans, however much changes
+	tidyDelay       = 2 * time.Second
 )
 
 // A scanner reads the root. An event is only a hint that it should.
@@ -32,7 +34,9 @@ type scanner struct {
 	resolving map[string]bool   // names whose target is being looked up, perhaps for ever
 	problems  map[string]string // what was reported of a name, or of the root under ""
 	missing   bool
-	complete  bool // a scan has been completed
+	complete  bool   // a scan has been completed
+	tidied    uint64 // the steps of the pool when memory was last tidied
+	tidying   bool
 }
 
 func newScanner(d *daemon) scanner {
@@ -198,6 +202,7 @@ func (d *daemon) unlisted(number int, names []dirent) {
 func (d *daemon) scanned() {
 	sc := &d.scan
 	sc.running = false
+	d.tidy()
 	next := safetyInterval
 	retry := !sc.again
 	switch {
@@ -217,6 +222,30 @@ func (d *daemon) scanned() {
 			}
 		}
 		d.rescan()
+	})
+}
+
+// burst is how many steps of supervisors are worth tidying for, and calm how few mean that they are done.
+const (
+	burst = 256
+	calm  = 16
+)
+
+// tidy gives back, when many services have been started, the memory that only that took.
+func (d *daemon) tidy() {
+	steps := d.host.Pool.Steps()
+	if d.scan.tidying || steps-d.scan.tidied < burst {
+		return
+	}
+	d.scan.tidying = true
+	d.host.After(tidyDelay, func() {
+		d.scan.tidying = false
+		if d.host.Pool.Steps()-steps > calm {
+			d.tidy()
+			return
+		}
+		d.scan.tidied = steps
+		debug.FreeOSMemory()
 	})
 }
 

@@ -17,6 +17,14 @@ type Pool struct {
 	queue   []*Lane
 	current *worker // the one that takes the next Lane; nil when there is none
 	watch   *time.Timer
+	steps   uint64 // that were run
+}
+
+// Steps tells how many steps were run so far.
+func (p *Pool) Steps() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.steps
 }
 
 type worker struct {
@@ -126,6 +134,7 @@ func (p *Pool) runAll(w *worker, l *Lane) {
 		s := l.steps[0]
 		l.steps = l.steps[1:]
 		w.since = time.Now()
+		p.steps++
 		p.mu.Unlock()
 		s.run()
 		p.mu.Lock()

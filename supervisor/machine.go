@@ -116,6 +116,7 @@ func Next(s State, e Event) (State, []Action) {
 	case StartFailed:
 		if s.Phase == Starting || s.running() {
 			s.Broken = true
+			e.Since = 0 // however long it took to fail, it never lived
 			return ended(s, e)
 		}
 	case Exited:

@@ -98,6 +98,7 @@ func (s *Supervisor) Pid() int { return s.pid }
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
 	path, super := s.Path, s.Super
+	first := fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil)
 	status := func(down bool) []byte {
 		want := fsstate.WantUp
 		if down {
@@ -114,6 +115,9 @@ func (s *Supervisor) Begin() {
 		}
 		s.record = record{dir: dir}
 		s.host.Post(func() { s.taken(def, bad, dir.Control()) })
+		if err == nil && def.Remote {
+			err = dir.WriteInfo(first) // the first start, which comes with one, may take for ever
+		}
 		s.record.report(s, err)
 	})
 }

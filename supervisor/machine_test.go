@@ -1,0 +1,284 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+)
+
+// cells is the whole behaviour: for each event, what each phase of a service that is wanted up makes of
+// it. A cell is the phase that follows if it is another one, the new wish, and the actions.
+const cells = `
+event          down                          starting       up                            stopping                      waiting
+u              starting up rec start         defer          rec                           up rec                        rec
+o              starting once rec start       defer          once rec                      once rec                      once rec
+d              rec                           defer          stopping down TERM CONT rec   TERM CONT rec                 down down rec
+x              gone rec release              defer          rec                           rec                           gone rec release
+p              rec                           defer          rec STOP                      rec STOP                      rec
+c              rec                           defer          rec CONT                      rec CONT                      rec
+h              -                             defer          HUP                           HUP                           -
+a              -                             defer          ALRM                          ALRM                          -
+i              -                             defer          INT                           INT                           -
+t              -                             defer          TERM rec                      TERM rec                      -
+k              -                             defer          KILL                          KILL                          -
+q              -                             defer          QUIT                          QUIT                          -
+1              -                             defer          USR1                          USR1                          -
+2              -                             defer          USR2                          USR2                          -
+w              -                             defer          WINCH                         WINCH                         -
+?              -                             defer          -                             -                             -
+started        -                             up rec         -                             -                             -
+failed         -                             waiting rec pause   waiting rec pause        down rec                      -
+died young     -                             -              waiting rec pause             down rec                      -
+died old       -                             -              starting rec start            down rec                      -
+pause over     -                             -              -                             -                             starting start
+overdue        -                             -              -                             KILL                          -
+changed        -                             -              -                             -                             -
+`
+
+func TestEveryCell(t *testing.T) {
+	events := map[string]Event{
+		"started":    {Kind: Started},
+		"failed":     {Kind: StartFailed},
+		"died young": {Kind: Exited, Since: 300 * time.Millisecond},
+		"died old":   {Kind: Exited, Since: time.Second},
+		"pause over": {Kind: PauseOver},
+		"overdue":    {Kind: Overdue},
+		"changed":    {Kind: Changed},
+	}
+	for _, letter := range "uodxpchaitkq12w?" {
+		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
+	}
+	columns := []State{
+		{Phase: Down, Want: fsstate.WantDown},
+		{Phase: Starting, Want: fsstate.WantUp},
+		{Phase: Up, Want: fsstate.WantUp},
+		{Phase: Stopping, Want: fsstate.WantDown, Term: true},
+		{Phase: Waiting, Want: fsstate.WantUp},
+	}
+	rows := strings.Split(strings.TrimSpace(cells), "\n")[1:]
+	if len(rows) != len(events) {
+		t.Fatalf("%d rows for %d events", len(rows), len(events))
+	}
+	for _, row := range rows {
+		fields := slices.DeleteFunc(strings.Split(row, "  "), func(f string) bool { return strings.TrimSpace(f) == "" })
+		name := strings.TrimSpace(fields[0])
+		e, ok := events[name]
+		if !ok || len(fields) != 1+len(columns) {
+			t.Fatalf("bad row %q: %d fields", row, len(fields))
+		}
+		for i, before := range columns {
+			after, actions := Next(before, e)
+			want := strings.TrimSpace(fields[1+i])
+			if got := cell(before, after, actions); got != want {
+				t.Errorf("%v, %s: got %q, want %q", before.Phase, name, got, want)
+			}
+		}
+		if after, actions := Next(State{Phase: Gone}, e); after != (State{Phase: Gone}) || actions != nil {
+			t.Errorf("gone, %s: something follows", name)
+		}
+	}
+}
+
+// cell writes a transition as the table has it.
+func cell(before, after State, actions []Action) string {
+	var words []string
+	if after.Phase != before.Phase {
+		words = append(words, after.Phase.String())
+	}
+	if after.Want != before.Want {
+		words = append(words, after.Want.String())
+	}
+	for _, a := range actions {
+		switch a.Kind {
+		case Signal:
+			words = append(words, strings.TrimPrefix(unix.SignalName(a.Sig), "SIG"))
+		case Record:
+			words = append(words, "rec")
+		case Start:
+			words = append(words, "start")
+		case Pause:
+			words = append(words, "pause")
+		case Deadline:
+			words = append(words, "deadline")
+		case Defer:
+			words = append(words, "defer")
+		case Release:
+			words = append(words, "release")
+		}
+	}
+	if words == nil {
+		return "-"
+	}
+	return strings.Join(words, " ")
+}
+
+// TestEveryState follows every event out of every state that can be reached, and holds each step
+// against what must always be so.
+func TestEveryState(t *testing.T) {
+	var events []Event
+	for _, letter := range "uodxpct?" {
+		for _, group := range []bool{false, true} {
+			events = append(events, Event{Kind: Letter, Letter: byte(letter), Group: group})
+		}
+	}
+	for kind := range eventKinds {
+		if kind != Letter {
+			events = append(events, Event{Kind: kind})
+		}
+	}
+	var all []Event
+	for _, e := range events {
+		for _, since := range []time.Duration{0, 700 * time.Millisecond, 1500 * time.Millisecond, time.Hour} {
+			for _, backoff := range []time.Duration{0, 4 * time.Second} {
+				e.Since, e.Backoff, e.TimeoutKill = since, backoff, backoff
+				all = append(all, e)
+			}
+		}
+	}
+	up, _ := Initial(false)
+	down, _ := Initial(true)
+	seen := map[State]bool{up: true, down: true}
+	queue := []State{up, down}
+	for len(queue) > 0 {
+		s := queue[0]
+		queue = queue[1:]
+		for _, e := range all {
+			after, actions := Next(s, e)
+			if err := lawful(s, e, after, actions); err != nil {
+				t.Fatalf("%+v, %+v: %v; after: %+v %+v", s, e, err, after, actions)
+			}
+			if !seen[after] {
+				seen[after] = true
+				queue = append(queue, after)
+			}
+		}
+	}
+	phasesSeen := make(map[Phase]bool)
+	for s := range seen {
+		phasesSeen[s.Phase] = true
+	}
+	if len(phasesSeen) != int(phases) {
+		t.Errorf("only the phases %v can be reached", phasesSeen)
+	}
+	t.Logf("%d states, %d events", len(seen), len(all))
+}
+
+func lawful(s State, e Event, after State, actions []Action) error {
+	has := func(k ActionKind) bool {
+		return slices.ContainsFunc(actions, func(a Action) bool { return a.Kind == k })
+	}
+	recorded := func(s State) any { return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running()} }
+	switch {
+	case has(Start) != (after.Phase == Starting && s.Phase != Starting):
+		return fmt.Errorf("Start and starting do not go together")
+	case has(Release) != (after.Phase == Gone && s.Phase != Gone):
+		return fmt.Errorf("Release and gone do not go together")
+	case has(Signal) && !s.running():
+		return fmt.Errorf("a signal without a process")
+	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && !has(Pause):
+		return fmt.Errorf("Pause and waiting do not go together")
+	case recorded(s) != recorded(after) && !has(Record) && !has(Start):
+		return fmt.Errorf("a change that is not recorded")
+	case has(Defer) && (len(actions) > 1 || after != s):
+		return fmt.Errorf("a letter both deferred and obeyed")
+	case after.Leave && (after.Phase == Down || after.Phase == Waiting):
+		return fmt.Errorf("supervision goes on after x without a process")
+	case s.Leave && !after.Leave:
+		return fmt.Errorf("x is forgotten")
+	case after.Phase == Waiting && after.Want == fsstate.WantDown:
+		return fmt.Errorf("waiting to start what is wanted down")
+	}
+	for _, a := range actions {
+		if a.Kind == Pause && (a.For < 0 || a.For > max(time.Second, e.Backoff)) {
+			return fmt.Errorf("pause of %v", a.For)
+		}
+	}
+	return nil
+}
+
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		backoff time.Duration
+		lives   []time.Duration
+		want    []time.Duration // from start to start
+	}{
+		{"young", 0, []time.Duration{0, 400 * time.Millisecond, 999 * time.Millisecond},
+			[]time.Duration{time.Second, time.Second, time.Second}},
+		{"old", 0, []time.Duration{time.Second, time.Minute}, []time.Duration{time.Second, time.Minute}},
+		{"backoff doubles up to its value", 5 * time.Second, []time.Duration{0, 0, 0, 0, 0},
+			[]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second}},
+		{"a life longer than the backoff forgives", 4 * time.Second, []time.Duration{0, 0, 5 * time.Second, 0},
+			[]time.Duration{time.Second, 2 * time.Second, 5 * time.Second, time.Second}},
+		{"a life longer than the pause restarts at once", 8 * time.Second, []time.Duration{0, 0, 3 * time.Second, 0},
+			[]time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}},
+		{"a backoff of less than a second changes nothing", 1, []time.Duration{0}, []time.Duration{time.Second}},
+	} {
+		s := State{Phase: Up, Want: fsstate.WantUp}
+		for i, life := range c.lives {
+			after, actions := Next(s, Event{Kind: Exited, Since: life, Backoff: c.backoff})
+			got := life
+			for _, a := range actions {
+				if a.Kind == Pause {
+					got += a.For
+				}
+			}
+			if got != c.want[i] {
+				t.Errorf("%s: start %d comes after %v, want %v", c.name, i+1, got, c.want[i])
+			}
+			s = after
+			s.Phase = Up
+		}
+	}
+}
+
+// A person who says u need not wait for a pause that has grown long.
+func TestUpEndsALongPause(t *testing.T) {
+	s := State{Phase: Waiting, Want: fsstate.WantUp, Pace: 8 * time.Second}
+	after, actions := Next(s, Event{Kind: Letter, Letter: 'u', Since: 400 * time.Millisecond, Backoff: time.Minute})
+	want := []Action{{Kind: Record}, {Kind: Pause, For: 600 * time.Millisecond}}
+	if after.Phase != Waiting || after.Pace != 0 || !slices.Equal(actions, want) {
+		t.Errorf("got %+v %+v", after, actions)
+	}
+}
+
+// Only a directory that was at fault is tried again when it changes.
+func TestChangeRetriesWhatIsBroken(t *testing.T) {
+	s := State{Phase: Starting, Want: fsstate.WantUp}
+	s, _ = Next(s, Event{Kind: StartFailed})
+	if s.Phase != Waiting {
+		t.Fatalf("after a failed start: %v", s.Phase)
+	}
+	if after, actions := Next(s, Event{Kind: Changed}); after.Phase != Starting || len(actions) != 1 {
+		t.Errorf("got %+v %+v", after, actions)
+	}
+	s.Broken = false
+	if after, _ := Next(s, Event{Kind: Changed}); after.Phase != Waiting {
+		t.Errorf("a service that merely died young was restarted by a change")
+	}
+}
+
+func TestOnceAndLeave(t *testing.T) {
+	for _, c := range []struct {
+		state State
+		event Event
+		phase Phase
+	}{
+		{State{Phase: Up, Want: fsstate.WantOnce}, Event{Kind: Exited, Since: time.Hour}, Down},
+		{State{Phase: Starting, Want: fsstate.WantOnce}, Event{Kind: StartFailed}, Down},
+		{State{Phase: Up, Want: fsstate.WantUp, Leave: true}, Event{Kind: Exited, Since: time.Hour}, Gone},
+		{State{Phase: Starting, Want: fsstate.WantUp, Leave: true}, Event{Kind: StartFailed}, Gone},
+		{State{Phase: Stopping, Want: fsstate.WantUp}, Event{Kind: Exited, Since: time.Hour}, Starting},
+		{State{Phase: Stopping, Want: fsstate.WantUp}, Event{Kind: Exited}, Waiting},
+	} {
+		if after, _ := Next(c.state, c.event); after.Phase != c.phase {
+			t.Errorf("%+v, %v: %v, want %v", c.state, c.event.Kind, after.Phase, c.phase)
+		}
+	}
+}
