@@ -358,7 +358,23 @@ func (e *entry) changed() {
 		if e.log != nil {
 			e.log.Changed()
 		}
+		if !e.logged {
+			e.noteLog()
+		}
 	}
+}
+
+// noteLog lets svstat say that there is a log directory which does not count yet. As with svscan, what
+// was there when the service was taken up decides.
+func (e *entry) noteLog() {
+	main, path := e.main, e.path
+	e.d.host.Pool.NewLane().Do(func() {
+		note := ""
+		if logged, _ := fsstate.HasLog(path); logged {
+			note = "log/ appeared after the service was taken up: it counts when it is next taken up (svc -dx)"
+		}
+		e.d.mail.post(func() { main.SetNote(note) })
+	})
 }
 
 // heeds tells whether a change of the directory can mean anything at the moment.

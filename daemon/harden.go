@@ -16,6 +16,10 @@ import (
 // and cannot have is a fatal error that nothing can catch, and a fork bomb in a service is enough.
 const readyThreads = 16
 
+// leastProcs is how many goroutines can run at once at least, however few processors there are: one that
+// is between clone and exec keeps its place while it waits for the child.
+const leastProcs = 4
+
 // memoryGoal is a brake, not a limit: above it the collector works harder.
 const memoryGoal = 32 << 20
 
@@ -23,9 +27,8 @@ const memoryGoal = 32 << 20
 func harden() {
 	keepDescriptors()
 	debug.SetMemoryLimit(memoryGoal)
-	if runtime.GOMAXPROCS(0) < 2 {
-		// With one, a goroutine between clone and exec holds up all others.
-		runtime.GOMAXPROCS(2)
+	if runtime.GOMAXPROCS(0) < leastProcs {
+		runtime.GOMAXPROCS(leastProcs)
 	}
 	var meet, part sync.WaitGroup
 	meet.Add(readyThreads)

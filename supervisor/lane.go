@@ -8,17 +8,52 @@ import (
 // stuckAfter is how long a step may keep a worker before another one takes its place.
 const stuckAfter = 20 * time.Millisecond
 
-// A Pool runs the steps of all Lanes. One worker at a time does so, so that services are started in the
-// order in which they were asked to, and a thousand of them need one thread. A worker that is stuck, on
-// a file system that does not answer, is left to itself and the next one goes on. There is no worker
-// when there is nothing to do.
+// A Pool runs the steps of all Lanes with two workers: one forks, and waits while the child executes its
+// program, the other does everything else meanwhile. Each takes Lanes in the order in which they came to
+// it, so that services are started in the order in which that was asked for, and a thousand of them need
+// two threads. A worker that is stuck, on a file system that does not answer, is left to itself and the
+// next one goes on. There is no worker when there is nothing to do.
 type Pool struct {
-	mu      sync.Mutex
+	mu    sync.Mutex
+	crews [stepKinds]crew
+	steps uint64 // that were run
+}
+
+// A crew is one of the two workers, with those before it that are stuck.
+type crew struct {
+	kind    stepKind
 	queue   []*Lane
 	current *worker // the one that takes the next Lane; nil when there is none
 	watch   *time.Timer
-	steps   uint64 // that were run
 }
+
+type worker struct {
+	since time.Time // when its present step was begun
+}
+
+type stepKind uint8
+
+const (
+	fileStep  stepKind = iota
+	startStep          // forks
+	stepKinds
+)
+
+// A Lane runs the steps of one service, one at a time and in order.
+type Lane struct {
+	pool  *Pool
+	steps []step // guarded by pool.mu
+	busy  bool   // a worker has it, or it is in a queue
+}
+
+type step struct {
+	run    func()
+	kind   stepKind
+	status bool
+}
+
+// NewLane returns an empty Lane.
+func (p *Pool) NewLane() *Lane { return &Lane{pool: p} }
 
 // Steps tells how many steps were run so far.
 func (p *Pool) Steps() uint64 {
@@ -27,111 +62,99 @@ func (p *Pool) Steps() uint64 {
 	return p.steps
 }
 
-type worker struct {
-	since time.Time // when its present step was begun
-}
-
-// A Lane runs the steps of one service, one at a time and in order.
-type Lane struct {
-	pool  *Pool
-	steps []step // guarded by pool.mu
-	busy  bool   // a worker has it, or it is in the queue
-}
-
-type step struct {
-	run  func()
-	kind stepKind
-}
-
-type stepKind uint8
-
-const (
-	anyStep stepKind = iota
-	statusStep
-)
-
-// NewLane returns an empty Lane.
-func (p *Pool) NewLane() *Lane { return &Lane{pool: p} }
-
 // Do queues a step.
 func (l *Lane) Do(run func()) { l.add(step{run: run}) }
 
+// DoStart queues a step that forks.
+func (l *Lane) DoStart(run func()) { l.add(step{run: run, kind: startStep}) }
+
 // DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
-func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
+func (l *Lane) DoStatus(run func()) { l.add(step{run: run, status: true}) }
 
 func (l *Lane) add(s step) {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(l.steps); s.kind == statusStep && n > 0 && l.steps[n-1].kind == statusStep {
+	if n := len(l.steps); s.status && n > 0 && l.steps[n-1].status {
 		l.steps[n-1] = s
 		return
 	}
 	l.steps = append(l.steps, s)
-	if l.busy {
-		return
+	if !l.busy {
+		l.busy = true
+		p.enqueue(l)
 	}
-	l.busy = true
-	p.queue = append(p.queue, l)
-	if p.current == nil || p.current.stuck() {
-		p.hire()
+}
+
+// enqueue gives the Lane to the crew that its next step is for. The lock is held.
+func (p *Pool) enqueue(l *Lane) {
+	c := &p.crews[l.steps[0].kind]
+	c.kind = l.steps[0].kind
+	c.queue = append(c.queue, l)
+	if c.current == nil || c.current.stuck() {
+		p.hire(c)
 	} else {
-		p.keepWatch()
+		p.keepWatch(c)
 	}
 }
 
 func (w *worker) stuck() bool { return time.Since(w.since) >= stuckAfter }
 
-// hire makes a worker the current one. The lock is held.
-func (p *Pool) hire() {
+// hire makes a new worker the current one. The lock is held.
+func (p *Pool) hire(c *crew) {
 	w := &worker{since: time.Now()}
-	p.current = w
-	go p.work(w)
-	if len(p.queue) > 1 {
-		p.keepWatch()
+	c.current = w
+	go p.work(c, w)
+	if len(c.queue) > 1 {
+		p.keepWatch(c)
 	}
 }
 
 // keepWatch sees to it that somebody looks whether the current worker is stuck. The lock is held.
-func (p *Pool) keepWatch() {
-	if p.watch == nil {
-		p.watch = time.AfterFunc(stuckAfter, p.inspect)
+func (p *Pool) keepWatch(c *crew) {
+	if c.watch == nil {
+		c.watch = time.AfterFunc(stuckAfter, func() { p.inspect(c) })
 	}
 }
 
-func (p *Pool) inspect() {
+func (p *Pool) inspect(c *crew) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watch = nil
-	if p.current == nil || len(p.queue) == 0 {
+	c.watch = nil
+	if c.current == nil || len(c.queue) == 0 {
 		return
 	}
-	if p.current.stuck() {
-		p.hire()
+	if c.current.stuck() {
+		p.hire(c)
 	}
-	p.keepWatch()
+	p.keepWatch(c)
 }
 
 // work runs steps until there are none, or until another worker was hired in its place.
-func (p *Pool) work(w *worker) {
+func (p *Pool) work(c *crew, w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.current == w {
-		if len(p.queue) == 0 {
-			p.current = nil
-			p.queue = nil
+	for c.current == w {
+		if len(c.queue) == 0 {
+			c.current = nil
+			c.queue = nil
 			return
 		}
-		l := p.queue[0]
-		p.queue = p.queue[1:]
-		p.runAll(w, l)
+		l := c.queue[0]
+		c.queue = c.queue[1:]
+		p.run(c, w, l)
 	}
 }
 
-// runAll runs the steps of a Lane until it has none. The lock is held but for the steps themselves.
-func (p *Pool) runAll(w *worker, l *Lane) {
+// run runs the steps of a Lane that are for this crew, and those for the other one while that has nothing
+// else to do: handing over costs more than most steps. The lock is held but for the steps themselves.
+func (p *Pool) run(c *crew, w *worker, l *Lane) {
 	for len(l.steps) > 0 {
 		s := l.steps[0]
+		if s.kind != c.kind && p.crews[s.kind].current != nil {
+			p.enqueue(l)
+			return
+		}
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++

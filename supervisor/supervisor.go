@@ -70,6 +70,7 @@ type Supervisor struct {
 	settled  bool   // it has been supervised for long enough to be complete
 	begun    bool   // the directory is taken up
 	ending   bool   // Stop was called
+	fresh    bool   // the Definition has just been read
 }
 
 // New returns a Supervisor that has not begun.
@@ -82,7 +83,7 @@ func (s *Supervisor) SetLog(log *Supervisor) { s.log = log }
 
 // SetNote sets what svstat --long says beside the state.
 func (s *Supervisor) SetNote(note string) {
-	if s.note != note {
+	if s.note != note && s.begun && s.state.Phase != Gone {
 		s.note = note
 		s.writeStatus(true)
 	}
@@ -135,7 +136,9 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int) {
 		s.events.Taken()
 	}
 	s.listen(control)
+	s.fresh = true
 	s.do(actions)
+	s.fresh = false
 	if s.ending {
 		s.Letters("dx")
 	}
@@ -312,12 +315,16 @@ func (p process) Exited(e reaper.Exit) {
 
 // start executes run, on the lane.
 func (s *Supervisor) start() {
+	fresh, def := s.fresh, s.def
 	s.started = time.Now()
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
-	s.lane.Do(func() {
+	s.lane.DoStart(func() {
 		path := s.record.dir.Path()
-		def, bad := fsstate.Read(path)
-		s.host.Post(func() { s.definition(def, bad) })
+		if !fresh {
+			var bad error
+			def, bad = fsstate.Read(path)
+			s.host.Post(func() { s.definition(def, bad) })
+		}
 		if pipe != nil {
 			end, err := pipeEnd(pipe, logger)
 			if err != nil {
