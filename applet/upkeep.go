@@ -24,10 +24,12 @@ func svscan(c *call) int { return supervisionOf(c, "svscan", ".") }
 
 func supervisionOf(c *call, program, root string) int {
 	config, err := parseUpkeep(c.args)
+	if errors.Is(err, flag.ErrHelp) {
+		io.WriteString(c.stdout, upkeepUsage+"\n")
+		return exitOK
+	}
 	if err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			c.say(program + ": " + err.Error())
-		}
+		c.say(program + ": " + err.Error())
 		return c.usage(upkeepUsage)
 	}
 	config.Program = program
@@ -36,7 +38,11 @@ func supervisionOf(c *call, program, root string) int {
 	}
 	config.StartError = startError
 	code, err := daemon.Run(config)
-	if err != nil {
+	var noRoot *daemon.RootError
+	switch {
+	case program == "svscan" && errors.As(err, &noRoot):
+		c.fatal(program, "unable to chdir to "+noRoot.Root, noRoot)
+	case err != nil:
 		c.say(program + ": fatal: " + err.Error())
 	}
 	return code

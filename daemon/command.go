@@ -97,14 +97,17 @@ func (c *command) failed(err error) {
 	c.over(exitSystem)
 }
 
-// over ends everything with the command's exit code, whoever has ended the command.
+// over ends everything with the command's exit code, also when it ended because it was told to. Only the
+// end of an essential service that came before it counts for more.
 func (c *command) over(code int) {
 	d := c.d
 	if d.stop == nil {
-		d.stopAll(code, d.StopTimeout)
+		d.stopAll(&code, d.StopTimeout)
 		return
 	}
-	d.stop.code = code
+	if d.stop.code == nil {
+		d.stop.code = &code
+	}
 	d.stop.check()
 }
 

@@ -39,6 +39,15 @@ const (
 	exitSystem = 111
 )
 
+// A RootError says why there is no root to supervise.
+type RootError struct {
+	Root string
+	Err  error
+}
+
+func (e *RootError) Error() string { return "cannot open the root " + e.Root + ": " + e.Err.Error() }
+func (e *RootError) Unwrap() error { return e.Err }
+
 type daemon struct {
 	Config
 	*machinery
@@ -85,6 +94,7 @@ func newMachinery(c Config) (*machinery, error) {
 func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
 	quit := make(chan struct{})
 	go func() {
+		m.host.Reaper.Sweep() // what died before its signal was caught
 		for {
 			select {
 			case <-m.children:
@@ -124,10 +134,12 @@ func Run(c Config) (int, error) {
 			return exitSystem, err
 		}
 	}
-	if _, isDir, err := fsstate.Identify(root); err != nil {
-		return exitSystem, fmt.Errorf("cannot open the root %s: %w", c.Root, err)
-	} else if !isDir {
-		return exitSystem, fmt.Errorf("cannot open the root %s: %w", c.Root, unix.ENOTDIR)
+	_, isDir, err := fsstate.Identify(root)
+	if err == nil && !isDir {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return exitSystem, &RootError{c.Root, err}
 	}
 	signals, children := catchSignals()
 	harden()
@@ -154,9 +166,9 @@ func Run(c Config) (int, error) {
 func (d *daemon) onSignal(s unix.Signal) {
 	switch s {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGPWR:
-		d.stopAll(exitOK, d.StopTimeout)
+		d.stopAll(nil, d.StopTimeout)
 	case unix.SIGQUIT:
-		d.stopAll(exitOK, time.Second)
+		d.stopAll(nil, time.Second)
 	case unix.SIGHUP, unix.SIGALRM:
 		d.rescan()
 	case unix.SIGUSR1:

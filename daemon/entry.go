@@ -70,14 +70,28 @@ func (d *daemon) found(scan int, name string, id fsstate.ID) {
 		return
 	}
 	if e.seen < scan { // the first of several names is the service's
-		e.name, e.path = name, filepath.Join(d.root, name)
 		e.seen = scan
+		e.rename(name)
 	}
 	if e.gone {
 		e.gone = false
 		if e.main == nil && !e.preparing {
 			e.prepare()
 		}
+	}
+}
+
+// rename follows a renamed entry: it stays the same service.
+func (e *entry) rename(name string) {
+	if e.name == name {
+		return
+	}
+	e.name, e.path = name, filepath.Join(e.d.root, name)
+	if e.main != nil {
+		e.main.Name, e.main.Label = name, name
+	}
+	if e.log != nil {
+		e.log.Name = name + "/log"
 	}
 }
 
@@ -398,7 +412,7 @@ func (e *entry) refresh() {
 func (e *entry) died(status unix.WaitStatus, essential, wanted bool) {
 	if essential && !wanted && e.d.stop == nil {
 		e.d.messages.warn(e.name, "it is essential and has ended (%s); everything is stopped", describe(status))
-		e.d.stopAll(exitCode(status), e.d.StopTimeout)
+		e.d.stopAll(new(exitCode(status)), e.d.StopTimeout)
 	}
 }
 

@@ -19,7 +19,8 @@ const (
 	safetyInterval  = 60 * time.Second      // between scans that nothing asked for
 	pollInterval    = 5 * time.Second       // svscan's, where changes are not noticed
 	missingInterval = time.Second           // while there is no root
-	scanGap         = 10 * time.Millisecond // between scans, however much changes
+	scanGap         = 10 * time.Millisecond // at least, between scans, however much changes
+	scanShare       = 4                     // and as many times as long as the last one took
 	tidyDelay       = 2 * time.Second
 )
 
@@ -202,12 +203,13 @@ func (d *daemon) unlisted(number int, names []dirent) {
 func (d *daemon) scanned() {
 	sc := &d.scan
 	sc.running = false
+	took := time.Since(sc.begun)
 	d.tidy()
 	next := safetyInterval
 	retry := !sc.again
 	switch {
 	case sc.again:
-		next = max(0, scanGap-time.Since(sc.begun))
+		next = max(scanGap-took, scanShare*took)
 	case sc.missing:
 		next = missingInterval
 	case sc.problems[""] != "":

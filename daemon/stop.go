@@ -12,15 +12,16 @@ import (
 // It ends the moment the last process is gone.
 type stopping struct {
 	d        *daemon
-	code     int
+	code     *int // of the process whose end ends everything; nil for none
 	deadline time.Time
 	told     map[int]bool // orphans that were sent TERM
 	late     bool         // the deadline is over
 	last     bool         // only what nobody supervises is left
 }
 
-// stopAll begins to stop everything, or brings an earlier deadline.
-func (d *daemon) stopAll(code int, timeout time.Duration) {
+// stopAll begins to stop everything, or brings an earlier deadline. code is the exit code of the process
+// whose end is the reason, nil for an order from outside.
+func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	deadline := time.Now().Add(timeout)
 	if d.stop != nil {
 		if deadline.Before(d.stop.deadline) {
@@ -59,7 +60,15 @@ func (s *stopping) until(deadline time.Time) {
 	}
 	at(left-ahead, s.killServices)
 	at(left, s.killAll)
-	at(left+time.Second, func() { s.d.finish(s.code) }) // what even KILL cannot end
+	at(left+time.Second, s.finish) // what even KILL cannot end
+}
+
+func (s *stopping) finish() {
+	code := exitOK
+	if s.code != nil {
+		code = *s.code
+	}
+	s.d.finish(code)
 }
 
 func (s *stopping) killServices() {
@@ -112,7 +121,7 @@ func (s *stopping) check() {
 func (s *stopping) swept(left bool) {
 	switch {
 	case !left && (s.last || s.late):
-		s.d.finish(s.code)
+		s.finish()
 	case s.late:
 		s.killOrphans()
 	case s.last:
