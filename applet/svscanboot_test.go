@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"upkeep/test/harness"
 )
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	case "svscan":
 		fmt.Fprintf(os.Stderr, "svscan %q %q", os.Args[1:], os.Environ())
 		fmt.Print(" and stdout")
-		select {}
+		time.Sleep(time.Hour) // ended by a signal
 	}
 	os.Exit(m.Run())
 }

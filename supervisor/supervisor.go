@@ -92,9 +92,6 @@ func (s *Supervisor) SetNote(note string) {
 // State returns the present state.
 func (s *Supervisor) State() State { return s.state }
 
-// Pid returns the pid of the process, or 0.
-func (s *Supervisor) Pid() int { return s.pid }
-
 // Begin takes the directory up and starts the service unless it is to be down.
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
