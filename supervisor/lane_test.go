@@ -1,0 +1,173 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLanesAreServedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		gate := make(chan struct{})
+		p.NewLane().Do(func() { <-gate })
+		var got []int // one worker at a time: no lock
+		for i := range 100 {
+			p.NewLane().Do(func() { got = append(got, i) })
+		}
+		close(gate)
+		synctest.Wait()
+		if len(got) != 100 || !slices.IsSorted(got) {
+			t.Errorf("run in the order %v", got)
+		}
+		if n := p.Steps(); n != 101 {
+			t.Errorf("%d steps, want 101", n)
+		}
+	})
+}
+
+// TestStuckStep: who is stuck keeps its own lane, and no other.
+func TestStuckStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		begun := time.Now()
+		var hung []*Lane
+		gate := make(chan struct{})
+		ended := make([][]int, 10)
+		for i := range 10 {
+			l := p.NewLane()
+			hung = append(hung, l)
+			for n := range 3 {
+				l.Do(func() {
+					<-gate
+					ended[i] = append(ended[i], n)
+				})
+			}
+		}
+		done := make(chan time.Duration, 1)
+		p.NewLane().Do(func() { done <- time.Since(begun) })
+		if waited := <-done; waited > 20*2*stuckAfter {
+			t.Errorf("a lane waited for %v, because of ten others", waited)
+		}
+		// Who comes when all is stuck does not wait at all.
+		time.Sleep(time.Minute)
+		now := time.Now()
+		p.NewLane().Do(func() { done <- time.Since(now) })
+		if waited := <-done; waited > stuckAfter {
+			t.Errorf("a lane waited for %v, though it was the only one", waited)
+		}
+		synctest.Wait()
+		if slices.ContainsFunc(ended, func(steps []int) bool { return steps != nil }) {
+			t.Errorf("steps came before those that they were to follow: %v", ended)
+		}
+		hung[3].Do(func() { ended[3] = append(ended[3], 3) })
+		close(gate)
+		synctest.Wait()
+		for i, steps := range ended {
+			if want := []int{0, 1, 2, 3}[:len(steps)]; len(steps) < 3 || !slices.Equal(steps, want) {
+				t.Errorf("lane %d ran %v", i, steps)
+			}
+		}
+		if n := p.Steps(); n != 33 {
+			t.Errorf("%d steps, want 33", n)
+		}
+		// That no worker is left is what synctest.Test itself looks for.
+	})
+}
+
+// TestSlowSteps: each takes just long enough to be thought stuck.
+func TestSlowSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		var all sync.WaitGroup
+		got := make([][]int, 20)
+		for i := range got {
+			l := p.NewLane()
+			for n := range 5 {
+				all.Add(1)
+				l.Do(func() {
+					time.Sleep(stuckAfter + time.Duration(n-2)*time.Millisecond)
+					got[i] = append(got[i], n)
+					all.Done()
+				})
+			}
+		}
+		all.Wait()
+		for i, steps := range got {
+			if !slices.Equal(steps, []int{0, 1, 2, 3, 4}) {
+				t.Errorf("lane %d ran %v", i, steps)
+			}
+		}
+	})
+}
+
+func TestStatusStepsAreMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		l := p.NewLane()
+		gate := make(chan struct{})
+		var got []string
+		say := func(s string) func() { return func() { got = append(got, s) } }
+		l.Do(func() { <-gate })
+		l.DoStatus(say("a"))
+		l.DoStatus(say("b"))
+		l.Do(say("step"))
+		l.DoStatus(say("c"))
+		l.DoStatus(say("d"))
+		l.DoStatus(say("e"))
+		p.NewLane().DoStatus(say("of another")) // which has nothing to do with it
+		close(gate)
+		synctest.Wait()
+		slices.Sort(got[max(0, len(got)-2):]) // the two lanes may overlap by now
+		if want := []string{"b", "step", "e", "of another"}; !slices.Equal(got, want) {
+			t.Errorf("ran %q, want %q", got, want)
+		}
+		l.DoStatus(say("f"))
+		synctest.Wait()
+		if got[len(got)-1] != "f" {
+			t.Errorf("a status was merged with one that was written already: %q", got)
+		}
+	})
+}
+
+// TestManyLanesUnderFire has real time and the race detector look for steps of a lane that overlap.
+func TestManyLanesUnderFire(t *testing.T) {
+	t.Parallel()
+	const lanes, steps = 40, 250
+	p := &Pool{}
+	var feeding, running sync.WaitGroup
+	got := make([][]int, lanes) // guarded by the lanes' promise alone
+	var inside [lanes]atomic.Int32
+	running.Add(lanes * steps)
+	for i := range lanes {
+		l := p.NewLane()
+		feeding.Go(func() {
+			for n := range steps {
+				l.Do(func() {
+					if inside[i].Add(1) != 1 {
+						t.Errorf("two steps of lane %d at a time", i)
+					}
+					if n%100 == i {
+						time.Sleep(stuckAfter + time.Millisecond)
+					}
+					got[i] = append(got[i], n)
+					inside[i].Add(-1)
+					running.Done()
+				})
+			}
+		})
+	}
+	feeding.Wait()
+	running.Wait()
+	for i, list := range got {
+		if len(list) != steps || !slices.IsSorted(list) {
+			t.Errorf("lane %d ran %d steps, sorted %v", i, len(list), slices.IsSorted(list))
+		}
+	}
+	if n := p.Steps(); n != lanes*steps {
+		t.Errorf("%d steps, want %d", n, lanes*steps)
+	}
+}
