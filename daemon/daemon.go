@@ -122,7 +122,6 @@ func (m *machinery) finish(code int) {
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns
 // the exit code. The error says why it could not begin.
 func Run(c Config) (int, error) {
-	unblockSignals()
 	d := &daemon{Config: c, id: os.Getpid(), entries: make(map[fsstate.ID]*entry)}
 	root, err := filepath.Abs(c.Root)
 	if err != nil {

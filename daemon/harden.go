@@ -58,20 +58,6 @@ func keepDescriptors() {
 	}
 }
 
-// unblockSignals executes the program anew with an empty signal mask, if it was started with another:
-// every thread of ours, and so every service, would inherit it.
-func unblockSignals() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var empty, old unix.Sigset_t
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &empty, &old); err != nil || old == empty {
-		return
-	}
-	if self, err := os.Executable(); err == nil {
-		unix.Exec(self, os.Args, os.Environ()) // returns only on failure, and then services inherit the mask
-	}
-}
-
 // catchSignals delivers every signal that has a meaning for somebody. A caught signal is at its default
 // in children, while one that we were started with ignored would stay ignored in them; and a process
 // that is PID 1 gets no signal that it does not catch. SIGURG is the runtime's own.

@@ -9,7 +9,6 @@ import (
 // Supervise supervises the one directory that c.Root names, as daemontools' supervise does, until it is
 // told to leave. The error says why it could not be taken up.
 func Supervise(c Config) (int, error) {
-	unblockSignals()
 	signals, children := catchSignals()
 	harden()
 	m, err := newMachinery(c)

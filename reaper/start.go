@@ -1,7 +1,10 @@
 package reaper
 
 import (
+	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Spec says what to execute and what the process finds.
@@ -58,7 +61,15 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 
 // forkExec tries again when the file was just written: a fork elsewhere in this process can hold the
 // writer's descriptor for the moment between its clone and its exec.
+//
+// The child gets an empty signal mask, whatever we were started with: it inherits that of the thread.
 func forkExec(path string, args []string, attr *syscall.ProcAttr) (int, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var empty, old unix.Sigset_t
+	if unix.PthreadSigmask(unix.SIG_SETMASK, &empty, &old) == nil {
+		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	}
 	const tries = 3
 	for try := 1; ; try++ {
 		pid, err := syscall.ForkExec(path, args, attr)
