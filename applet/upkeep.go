@@ -16,14 +16,22 @@ const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools] [
 
 // upkeep is the daemon: it supervises every service directory below ROOT, which is /service unless it
 // is given.
-func upkeep(c *call) int { return supervisionOf(c, "upkeep", "/service") }
+func upkeep(c *call) int {
+	config, err := parseUpkeep(c.args)
+	return c.supervise("upkeep", "/service", config, err)
+}
 
 // svscan is the daemon under the name of the one it replaces. As there, no argument means the working
-// directory.
-func svscan(c *call) int { return supervisionOf(c, "svscan", ".") }
-
-func supervisionOf(c *call, program, root string) int {
+// directory, and further arguments are ignored.
+func svscan(c *call) int {
 	config, err := parseUpkeep(c.args)
+	if err == errManyRoots {
+		err = nil
+	}
+	return c.supervise("svscan", ".", config, err)
+}
+
+func (c *call) supervise(program, root string, config daemon.Config, err error) int {
 	if errors.Is(err, flag.ErrHelp) {
 		io.WriteString(c.stdout, upkeepUsage+"\n")
 		return exitOK
@@ -72,17 +80,19 @@ func parseUpkeep(args []string) (daemon.Config, error) {
 	if config.StopTimeout <= 0 {
 		return config, errors.New("--stop-timeout must be longer than nothing")
 	}
-	switch rest := options.Args(); {
-	case len(rest) > 1:
-		return config, errors.New("more than one root")
-	case len(rest) == 1:
-		config.Root = rest[0]
+	if options.NArg() > 0 {
+		config.Root = options.Arg(0)
 		if config.Root == "" {
 			return config, errors.New("the root has no name")
 		}
 	}
+	if options.NArg() > 1 {
+		return config, errManyRoots
+	}
 	return config, nil
 }
+
+var errManyRoots = errors.New("more than one root")
 
 // startError is the line of daemontools' supervise for a run that cannot be executed in dir.
 func startError(dir string, err error) string {

@@ -319,6 +319,9 @@ func (e *entry) removed() {
 		if at == "" {
 			at = e.path
 		}
+		if e.logged {
+			at += " " + filepath.Join(at, "log")
+		}
 		e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)
 	}
 }

@@ -67,7 +67,14 @@ func Take(path, superDir string, status []byte) (*Dir, error) {
 
 // locate finds out where the service directory and its supervise directory are.
 func locate(path, superDir string) (*Dir, error) {
-	real, err := filepath.EvalSymlinks(path)
+	_, isDir, err := Identify(path)
+	if err == nil && !isDir {
+		err = unix.ENOTDIR
+	}
+	real := ""
+	if err == nil {
+		real, err = filepath.EvalSymlinks(path)
+	}
 	if err == nil {
 		real, err = filepath.Abs(real)
 	}

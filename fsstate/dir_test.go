@@ -407,7 +407,7 @@ func TestServiceCannotBe(t *testing.T) {
 	os.WriteFile(dir+"/plain", nil, 0o644)
 	os.Symlink("loop", dir+"/loop")
 	for name, want := range map[string]error{
-		"nothing": unix.ENOENT, "file/below": unix.ENOTDIR, "loop": unix.ELOOP, "plain": unix.EACCES,
+		"nothing": unix.ENOENT, "file/below": unix.ENOTDIR, "loop": unix.ELOOP, "plain": unix.ENOTDIR,
 	} {
 		path := filepath.Join(dir, name)
 		d, err := fsstate.Take(path, "", twenty)

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -334,8 +335,31 @@ func (g *guest) info() fsstate.Info {
 	return i
 }
 
-// free tells whether the directory can be taken.
-func (g *guest) free() error {
+// free waits until the directory can be taken: a child that is being forked elsewhere has its lock, too,
+// up to its exec.
+func (g *guest) free() (err error) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if err = g.take(); !errors.Is(err, fsstate.ErrLocked) {
+			break
+		}
+	}
+	return err
+}
+
+// unheard waits until ok has no reader, with the same indulgence, and returns what a client then gets.
+func (g *guest) unheard() (err error) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		var fd int
+		if fd, err = unix.Open(g.super("ok"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
+			break
+		}
+		unix.Close(fd)
+	}
+	return err
+}
+
+// take takes the directory and gives it up.
+func (g *guest) take() error {
 	d, err := fsstate.Take(g.dir, "", nil)
 	if err == nil {
 		d.Close()

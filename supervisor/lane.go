@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// stuckAfter is how long a step may keep a worker before another one takes its place.
-const stuckAfter = 20 * time.Millisecond
+// stuckAfter is how long a step may keep a worker before another one takes its place. It is long for a
+// step and short for a person; on a machine so busy that steps take longer, the order of starts suffers.
+const stuckAfter = 250 * time.Millisecond
 
 // A Pool runs the steps of all Lanes with two workers: one forks, and waits while the child executes its
 // program, the other does everything else meanwhile. Each takes Lanes in the order in which they came to
@@ -132,6 +133,7 @@ func (p *Pool) inspect(c *crew) {
 
 // work runs steps until there are none, or until another worker was hired in its place.
 func (p *Pool) work(c *crew, w *worker) {
+	defer deafen()()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c.current == w {

@@ -247,6 +247,9 @@ func wanted(s State, e Event) (State, []Action) {
 	switch {
 	case s.Phase == Down:
 		return start(s, record)
+	case s.Phase == Waiting && s.Broken:
+		// A person has mended it, or wants to see it fail: an o is used up by one attempt.
+		return start(s, record)
 	case s.Phase == Waiting && s.Pace > young:
 		// A person has looked at it: back to one start a second.
 		s.Pace = 0

@@ -264,6 +264,19 @@ func TestChangeRetriesWhatIsBroken(t *testing.T) {
 	}
 }
 
+// What a person asks of a broken service is tried at once, and an o is used up by that.
+func TestLetterRetriesWhatIsBroken(t *testing.T) {
+	for letter, want := range map[byte]Phase{'u': Waiting, 'o': Down} {
+		s, _ := Next(State{Phase: Waiting, Want: fsstate.WantUp, Broken: true}, Event{Kind: Letter, Letter: letter})
+		if s.Phase != Starting {
+			t.Errorf("%c: %v, want starting", letter, s.Phase)
+		}
+		if s, _ = Next(s, Event{Kind: StartFailed}); s.Phase != want {
+			t.Errorf("%c: after another failure %v, want %v", letter, s.Phase, want)
+		}
+	}
+}
+
 func TestOnceAndLeave(t *testing.T) {
 	for _, c := range []struct {
 		state State

@@ -137,18 +137,18 @@ func TestAllItsLife(t *testing.T) {
 			g.svc("x")
 			h.until("x is heard", func() bool { return g.s.state.Leave })
 			expect("x", "pid paused=0 want='u'", "[0 1]", "[3 0]")
-			if h.do(func() { g.s.Changed() }); g.free() == nil {
+			if h.do(func() { g.s.Changed() }); g.take() == nil {
 				t.Error("x: the directory is free while the service runs")
 			}
 			g.svc("t")
 			g.says("TERM")
 			h.until("it is released", func() bool { return g.released })
 			expect("the end of x", "none paused=0 want='u'", "[0 0]", "[0 0]")
-			if _, err := unix.Open(g.super("ok"), unix.O_WRONLY|unix.O_NONBLOCK, 0); err != unix.ENXIO {
-				t.Errorf("after the end: ok can be opened: %v", err)
-			}
 			if err := g.free(); err != nil {
 				t.Errorf("after the end: %v", err)
+			}
+			if err := g.unheard(); err != unix.ENXIO {
+				t.Errorf("after the end: ok can be opened: %v", err)
 			}
 			want := []string{"SIGKILL, essential false, wanted true", "exit 7, essential false, wanted false", "exit 7, essential false, wanted true"}
 			h.do(func() {
@@ -438,16 +438,17 @@ func TestOneStartASecond(t *testing.T) {
 	g := h.guest("web", "#!/bin/sh\necho start\nexit 3\n")
 	g.begin()
 	g.says("start")
-	first := time.Now()
 	g.until(Waiting)
+	var first, second time.Time
+	h.do(func() { first = g.s.started })
 	if i := g.info(); !strings.HasPrefix(i.Cause, "lived too short") || *i.Code != 3 {
 		t.Errorf("resume is %+v", i)
 	}
 	g.says("start")
-	if pause := time.Since(first); pause < 900*time.Millisecond {
-		t.Errorf("started again after %v", pause)
+	h.until("it has died again", func() bool { return g.s.starts == 2 && g.s.state.Phase == Waiting })
+	if h.do(func() { second = g.s.started }); second.Sub(first) < time.Second {
+		t.Errorf("started again after %v", second.Sub(first))
 	}
-	g.until(Waiting)
 	g.svc("d")
 	g.until(Down)
 	g.svc("u") // a letter does not wait
@@ -481,10 +482,11 @@ func TestLoggerLetters(t *testing.T) {
 		g.until(Up)
 	}
 	web.svc("hL1l2Lw")
-	web.says("HUP")
-	log.says("USR1")
-	web.says("USR2")
-	log.says("WINCH")
+	for g, want := range map[*guest][]string{web: {"HUP", "USR2"}, log: {"USR1", "WINCH"}} {
+		if got := g.read(2); !slices.Equal(got, want) {
+			t.Errorf("%s got %q, want %q", g.s.Name, got, want)
+		}
+	}
 	web.svc("aLl") // who is meant begins anew with each batch
 	web.says("ALRM")
 	web.svc("L") // nothing follows

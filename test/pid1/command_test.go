@@ -22,7 +22,7 @@ func TestCommand(t *testing.T) {
 			everywhere(t, func(t *testing.T, w world) {
 				root, dir := t.TempDir(), t.TempDir()
 				up, over := filepath.Join(dir, "up"), filepath.Join(dir, "over")
-				rig.Service(t, root, "web", sh("trap 'echo TERM >"+over+"; exit 0' TERM", "echo up >"+up, "while :; do sleep 1000 & wait; done"))
+				rig.Service(t, root, "web", sh("trap 'echo TERM >"+over+"; exit 0' TERM", "echo up >"+up, "while :; do sleep 0.1; done"))
 				d := w.start(t, []string{"--stop-timeout=60s", root, "--", "/bin/sh", "-c",
 					"while [ ! -e " + up + " ]; do sleep 0.05; done; " + end})
 				if got := d.Wait(); got != code {

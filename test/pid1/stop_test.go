@@ -19,7 +19,7 @@ func TestStop(t *testing.T) {
 				root, said := t.TempDir(), t.TempDir()
 				for _, name := range []string{"a", "b"} {
 					file := filepath.Join(said, name)
-					rig.Service(t, root, name, sh("trap 'echo TERM >>"+file+"; exit 0' TERM", "echo up >"+file, "while :; do sleep 1000 & wait; done"))
+					rig.Service(t, root, name, sh("trap 'echo TERM >>"+file+"; exit 0' TERM", "echo up >"+file, "while :; do sleep 0.1; done"))
 				}
 				d := w.start(t, []string{"--stop-timeout=60s", root})
 				holds(t, filepath.Join(said, "a"), "up")
@@ -76,7 +76,7 @@ func TestQuit(t *testing.T) {
 func TestHurry(t *testing.T) {
 	everywhere(t, func(t *testing.T, w world) {
 		root, up := t.TempDir(), filepath.Join(t.TempDir(), "up")
-		rig.Service(t, root, "stubborn", sh("trap 'echo TERM >>"+up+"' TERM", "echo up >"+up, "while :; do sleep 1000 & wait; done"))
+		rig.Service(t, root, "stubborn", sh("trap 'echo TERM >>"+up+"' TERM", "echo up >"+up, "while :; do sleep 0.1; done"))
 		d := w.start(t, []string{"--stop-timeout=60s", root})
 		holds(t, up, "up")
 		syscall.Kill(d.Pid(), syscall.SIGTERM)
@@ -89,7 +89,7 @@ func TestHurry(t *testing.T) {
 func TestLastWords(t *testing.T) {
 	everywhere(t, func(t *testing.T, w world) {
 		root, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
-		rig.Service(t, root, "web", sh("trap 'echo last words; exit 0' TERM", "echo first words", "while :; do sleep 1000 & wait; done"),
+		rig.Service(t, root, "web", sh("trap 'echo last words; exit 0' TERM", "echo first words", "while :; do sleep 0.1; done"),
 			"log/run", sh("exec cat >>"+log))
 		d := w.start(t, []string{"--stop-timeout=60s", root})
 		holds(t, log, "first words")

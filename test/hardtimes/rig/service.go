@@ -86,6 +86,19 @@ func Down(t testing.TB, dir string) {
 // Alive tells whether a process exists and is not a zombie.
 func Alive(pid int) bool { return !strings.Contains("ZX", ProcState(pid)) }
 
+// Ended tells whether a process has ended but for threads that the kernel can't wake yet.
+func Ended(pid int) bool {
+	tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	for _, task := range tasks {
+		stat, _ := os.ReadFile(task)
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if after != "" && !strings.Contains("DZX", after[:1]) {
+			return false
+		}
+	}
+	return true
+}
+
 // ProcState is the letter by which /proc/PID/stat tells the state, or X for no process.
 func ProcState(pid int) string {
 	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

@@ -1,0 +1,40 @@
+package supervisor
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// deafen keeps signals away from the calling goroutine's thread, until the returned function is called.
+//
+// The kernel gives a signal that is for the whole process to one thread of its choice, the death of a
+// child to the one that forked it, and does not look whether that one is in a system call that never
+// ends. The signal then waits with it, and nobody hears of the death. A thread that blocks the signal is
+// not chosen.
+func deafen() (restore func()) {
+	runtime.LockOSThread()
+	var old unix.Sigset_t
+	all := processSignals()
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &all, &old) != nil {
+		return runtime.UnlockOSThread
+	}
+	return func() {
+		unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+		runtime.UnlockOSThread()
+	}
+}
+
+// processSignals are all but those that a thread's own faults raise and those that the runtime sends to
+// its own threads.
+func processSignals() (set unix.Sigset_t) {
+	for i := range set.Val {
+		set.Val[i]--
+	}
+	const bits = 64
+	for _, s := range []unix.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS,
+		unix.SIGABRT, unix.SIGURG, unix.SIGPROF} {
+		set.Val[(s-1)/bits] &^= 1 << ((s - 1) % bits)
+	}
+	return set
+}
