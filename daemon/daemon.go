@@ -51,9 +51,9 @@ func (e *RootError) Unwrap() error { return e.Err }
 type daemon struct {
 	Config
 	*machinery
-	id      int // of the process
 	root    string
 	rootID  fsstate.ID
+	home    *fsstate.HomeLock
 	entries map[fsstate.ID]*entry
 	scan    scanner
 	watch   *watcher
@@ -122,7 +122,7 @@ func (m *machinery) finish(code int) {
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns
 // the exit code. The error says why it could not begin.
 func Run(c Config) (int, error) {
-	d := &daemon{Config: c, id: os.Getpid(), entries: make(map[fsstate.ID]*entry)}
+	d := &daemon{Config: c, entries: make(map[fsstate.ID]*entry)}
 	root, err := filepath.Abs(c.Root)
 	if err != nil {
 		return exitSystem, err
@@ -146,12 +146,8 @@ func Run(c Config) (int, error) {
 		return exitSystem, err
 	}
 	d.signals, d.children = signals, children
-	home := filepath.Join(root, ".upkeep")
-	if d.State != "" {
-		home = filepath.Join(d.State, ".upkeep")
-	}
-	if err := fsstate.LockHome(home); errors.Is(err, fsstate.ErrLocked) {
-		return exitSystem, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", home)
+	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
+		return exitSystem, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
 	} else if err != nil {
 		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
 	}
@@ -159,6 +155,30 @@ func Run(c Config) (int, error) {
 	d.watch = newWatcher(d)
 	d.mail.post(d.rescan)
 	return d.run(d.onSignal, d.onSweep), nil
+}
+
+// homePath is the daemon's own directory: below the root, or below the state directory.
+func (d *daemon) homePath() string {
+	if d.State != "" {
+		return filepath.Join(d.State, ".upkeep")
+	}
+	return filepath.Join(d.root, ".upkeep")
+}
+
+// lockHome locks a root that has taken the place of the one before, as far as that goes.
+func (d *daemon) lockHome() {
+	path, old := d.homePath(), d.home
+	d.scan.lane.Do(func() {
+		lock, err := fsstate.LockHome(path)
+		d.mail.post(func() {
+			if err != nil {
+				d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+				return
+			}
+			old.Close()
+			d.home = lock
+		})
+	})
 }
 
 // onSignal gives each signal its meaning.

@@ -57,10 +57,11 @@ func (d *daemon) sorted() []*entry {
 }
 
 // found says that a scan has found a directory of that name.
-func (d *daemon) found(scan int, name string, id fsstate.ID) {
+func (d *daemon) found(name string, id fsstate.ID) {
 	if d.stop != nil {
 		return
 	}
+	scan := d.scan.number
 	delete(d.scan.problems, name)
 	e := d.entries[id]
 	if e == nil {
@@ -88,10 +89,10 @@ func (e *entry) rename(name string) {
 	}
 	e.name, e.path = name, filepath.Join(e.d.root, name)
 	if e.main != nil {
-		e.main.Name, e.main.Label = name, name
+		e.main.Rename(name, name, e.path)
 	}
 	if e.log != nil {
-		e.log.Name = name + "/log"
+		e.log.Rename(name+"/log", "log", filepath.Join(e.path, "log"))
 	}
 }
 
@@ -160,11 +161,13 @@ func linkState(dir, path string) {
 func (e *entry) prepared(f finding, settled bool) {
 	d := e.d
 	e.preparing = false
-	if d.stop != nil {
+	if d.stop != nil || d.entries[e.id] != e { // everything ends, or it was removed meanwhile
 		if f.pipe != nil {
 			f.pipe.Close()
 		}
-		d.stop.check()
+		if d.stop != nil {
+			d.stop.check()
+		}
 		return
 	}
 	if f.err != nil {
@@ -194,7 +197,9 @@ func (e *entry) prepared(f finding, settled bool) {
 		return
 	}
 	e.logged = f.logged
-	e.beginMain()
+	if e.main == nil {
+		e.beginMain()
+	}
 	if e.logged && e.log == nil {
 		e.beginLog()
 	}
@@ -277,6 +282,7 @@ func (e *entry) freed() {
 			d.stop.check()
 		} else if e.main == nil && e.log == nil {
 			e.forget()
+			d.rescan() // it may have come back meanwhile
 		}
 	case e.gone && e.main == nil && e.log == nil:
 		e.forget()
@@ -354,15 +360,16 @@ const drainTime = 3 * time.Second
 // drain lets the logger end by itself when it has read all there is; one that does not notice is told
 // to.
 func (e *entry) drain() {
-	if e.pipe != nil {
-		e.pipe.Close()
-		e.pipe = nil
-		if e.log != nil {
-			log := e.log
-			log.Drain()
-			e.d.host.After(drainTime, log.Stop)
-		}
+	if e.pipe == nil {
+		return
 	}
+	if log := e.log; log != nil {
+		log.Drain()
+		e.d.host.After(drainTime, log.Stop)
+	} else {
+		e.pipe.Close()
+	}
+	e.pipe = nil
 }
 
 // changed says that something in the service directory, or its logger's, is no longer what it was.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +30,15 @@ func (m *messages) write(fd int) {
 	for line := range m.queue {
 		// One write a line, so that lines of several writers do not mix. A line that cannot be written
 		// has nowhere else to go.
-		unix.Write(fd, []byte(line))
+		for unix.EAGAIN == write(fd, line) {
+			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		}
 	}
+}
+
+func write(fd int, line string) error {
+	_, err := unix.Write(fd, []byte(line))
+	return err
 }
 
 // line queues a line as it is.
@@ -66,7 +74,7 @@ func (m *messages) warn(who, format string, args ...any) {
 // printable keeps a message on its line and its terminal in order, whatever a file is called.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r

@@ -47,15 +47,9 @@ func newScanner(d *daemon) scanner {
 // A listing is the root as one scan read it.
 type listing struct {
 	id    fsstate.ID
-	names []dirent // sorted bytewise
+	names []string // of what may be directories, sorted bytewise
 	err   error
 	watch error // why changes of the root go unnoticed
-}
-
-type dirent struct {
-	name string
-	id   fsstate.ID // of a directory
-	link bool       // a symbolic link, of which only following it tells what it leads to
 }
 
 // rescan reads the root now, or as soon as the scan under way is done.
@@ -76,15 +70,13 @@ func (d *daemon) rescan() {
 	}
 	known := d.rootID
 	sc.lane.Do(func() {
-		l := readRoot(d.root)
-		if l.err == nil {
-			l.watch = d.watch.root(d.root, l.id != known)
-		}
+		l := readRoot(d.root, func(id fsstate.ID) error { return d.watch.root(d.root, id != known) })
 		d.mail.post(func() { d.listed(l) })
 	})
 }
 
-func readRoot(root string) (l listing) {
+// readRoot reads the root, which is watched first: what comes after the reading is then an event.
+func readRoot(root string, watch func(fsstate.ID) error) (l listing) {
 	dir, err := os.Open(root)
 	if err != nil {
 		l.err = err
@@ -96,26 +88,19 @@ func readRoot(root string) (l listing) {
 		return l
 	}
 	l.id = fsstate.ID{Dev: uint64(st.Dev), Ino: st.Ino}
-	names, err := dir.Readdirnames(-1)
+	l.watch = watch(l.id)
+	// The types come with the names: looking at an entry can hang, if it is a mount.
+	entries, err := dir.ReadDir(-1)
 	if err != nil {
 		l.err = err
 		return l
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		if strings.HasPrefix(name, ".") {
-			continue
-		}
-		if unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-			continue // it has just gone
-		}
-		switch st.Mode & unix.S_IFMT {
-		case unix.S_IFDIR:
-			l.names = append(l.names, dirent{name: name, id: fsstate.ID{Dev: uint64(st.Dev), Ino: st.Ino}})
-		case unix.S_IFLNK:
-			l.names = append(l.names, dirent{name: name, link: true})
+	for _, e := range entries {
+		if (e.IsDir() || e.Type() == os.ModeSymlink) && !strings.HasPrefix(e.Name(), ".") {
+			l.names = append(l.names, e.Name())
 		}
 	}
+	slices.Sort(l.names)
 	return l
 }
 
@@ -135,6 +120,9 @@ func (d *daemon) listed(l listing) {
 		d.messages.warn("", "%s is there again", d.root)
 	}
 	sc.missing = false
+	if d.rootID != l.id && d.rootID != (fsstate.ID{}) {
+		d.lockHome()
+	}
 	d.rootID = l.id
 	if l.watch != nil {
 		d.problem("", "cannot watch %s: %v; looking every %v instead", d.root, l.watch, pollInterval)
@@ -142,44 +130,51 @@ func (d *daemon) listed(l listing) {
 		delete(sc.problems, "")
 	}
 	number := sc.number
-	for _, e := range l.names {
-		d.resolve(e)
+	for _, name := range l.names {
+		d.resolve(name)
 	}
-	// Steps are run in the order in which they were queued, and one that hangs is passed over.
-	sc.lane.Do(func() { d.mail.post(func() { d.unlisted(number, l.names) }) })
+	d.afterResolving(number, l.names)
 }
 
-// resolve finds out what an entry is, on a lane of its own: following a link can hang.
-func (d *daemon) resolve(e dirent) {
+// afterResolving ends the scan when the entries are known, in so far as they ever will be: steps are run
+// in the order in which they were queued, and those that hang are passed over.
+func (d *daemon) afterResolving(number int, names []string) {
+	d.host.Pool.NewLane().Do(func() { d.mail.post(func() { d.unlisted(number, names) }) })
+}
+
+// resolve finds out what an entry is, on a lane of its own: it can hang, as a mount or behind a link.
+func (d *daemon) resolve(name string) {
 	sc := &d.scan
-	number := sc.number
-	if !e.link {
-		d.host.Pool.NewLane().Do(func() { d.mail.post(func() { d.found(number, e.name, e.id) }) })
+	if sc.resolving[name] {
 		return
 	}
-	if sc.resolving[e.name] {
-		return
-	}
-	sc.resolving[e.name] = true
-	path := filepath.Join(d.root, e.name)
+	sc.resolving[name] = true
+	path := filepath.Join(d.root, name)
 	d.host.Pool.NewLane().Do(func() {
 		id, isDir, err := fsstate.Identify(path)
 		d.mail.post(func() {
-			delete(sc.resolving, e.name)
+			delete(sc.resolving, name)
 			switch {
 			case err != nil:
-				d.problem(e.name, "cannot stat %s: %v; looking again at each scan", path, err)
+				d.problem(name, "cannot stat %s: %v; looking again at each scan", path, err)
 			case isDir:
-				d.found(number, e.name, id)
+				d.found(name, id)
 			}
 		})
 	})
 }
 
+// hangTime is how long what an entry is may take to be told before it counts as hanging.
+const hangTime = time.Second
+
 // unlisted ends a scan: the services that it has not found are no longer listed.
-func (d *daemon) unlisted(number int, names []dirent) {
+func (d *daemon) unlisted(number int, names []string) {
 	sc := &d.scan
 	if d.stop != nil {
+		return
+	}
+	if len(sc.resolving) > 0 && time.Since(sc.begun) < hangTime {
+		d.host.After(scanGap, func() { d.afterResolving(number, names) })
 		return
 	}
 	for _, e := range d.sorted() {
@@ -188,7 +183,7 @@ func (d *daemon) unlisted(number int, names []dirent) {
 		}
 	}
 	for name := range sc.problems {
-		if name != "" && !slices.ContainsFunc(names, func(e dirent) bool { return e.name == name }) {
+		if _, listed := slices.BinarySearch(names, name); !listed && name != "" {
 			delete(sc.problems, name)
 		}
 	}

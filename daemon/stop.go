@@ -14,7 +14,7 @@ type stopping struct {
 	d        *daemon
 	code     *int // of the process whose end ends everything; nil for none
 	deadline time.Time
-	told     map[int]bool // orphans that were sent TERM
+	told     map[int]bool // orphans that were sent TERM a moment ago
 	late     bool         // the deadline is over
 	last     bool         // only what nobody supervises is left
 }
@@ -31,6 +31,7 @@ func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	}
 	d.stop = &stopping{d: d, code: code, told: make(map[int]bool)}
 	d.stop.until(deadline)
+	d.stop.remind()
 	if d.scan.timer != nil {
 		d.scan.timer.Stop()
 	}
@@ -127,6 +128,18 @@ func (s *stopping) swept(left bool) {
 	case s.last:
 		s.termOrphans() // the orphans of orphans
 	}
+}
+
+// remindTime is how often what services left behind is told to end: a process that was about to execute
+// another program may have lost a TERM.
+const remindTime = time.Second
+
+func (s *stopping) remind() {
+	s.d.host.After(remindTime, func() {
+		clear(s.told)
+		s.check()
+		s.remind()
+	})
 }
 
 func (s *stopping) termOrphans() {

@@ -3,7 +3,7 @@ package daemon
 import (
 	"errors"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
 
@@ -18,13 +18,12 @@ type watcher struct {
 	// The daemon's goroutine has these.
 	directories map[string]*entry // by the path that is watched
 	idle        map[string]int    // events of a directory since one of them meant something
-	hinted      bool
 
-	mu      sync.Mutex // adding can block, so it is done on lanes
-	notify  *fsnotify.Watcher
-	failure error // why there is no notify
-	watched bool  // the root
-	short   bool  // it was said that a service directory cannot be watched
+	// What asks the kernel to watch can hang, and is done on lanes.
+	notify  *fsnotify.Watcher // nil where there is no inotify
+	failure error             // why
+	watched atomic.Bool       // the root, by its lane
+	short   atomic.Bool       // it was said that a service directory cannot be watched
 }
 
 // noisy is how many events of a directory that meant nothing end its being watched: a service that
@@ -41,11 +40,8 @@ func newWatcher(d *daemon) *watcher {
 }
 
 func (w *watcher) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.notify != nil {
-		w.notify.Close()
-		w.notify, w.failure = nil, errors.New("it is being closed")
+		w.d.host.Pool.NewLane().Do(func() { w.notify.Close() })
 	}
 }
 
@@ -73,7 +69,7 @@ func (w *watcher) changed(name string, left bool) {
 	dir := filepath.Dir(name)
 	if name == d.root || dir == d.root {
 		if name == d.root && left {
-			w.lost()
+			w.watched.Store(false)
 		}
 		d.rescan()
 	}
@@ -89,11 +85,7 @@ func (w *watcher) event(path string, e *entry) {
 	if e.heeds() {
 		delete(w.idle, path)
 	} else if w.idle[path]++; w.idle[path] == noisy {
-		w.mu.Lock()
-		if w.notify != nil {
-			w.notify.Remove(path)
-		}
-		w.mu.Unlock()
+		w.remove(path)
 	}
 	e.changed()
 }
@@ -109,46 +101,31 @@ func (w *watcher) failed(err error) {
 	w.d.rescan()
 }
 
-// lost says that the root is no longer what is watched.
-func (w *watcher) lost() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.watched = false
-}
-
 // root watches the root, anew if it is another directory than before. It is called on the root's lane.
 func (w *watcher) root(path string, another bool) error {
 	if fsstate.Unwatchable(path) {
 		return errors.New("its file system does not tell of all changes")
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.notify == nil {
-		if w.failure != nil {
-			return w.failure
-		}
+		return w.failure
 	}
-	if w.watched && !another {
+	if w.watched.Swap(true) && !another {
 		return nil
 	}
 	w.notify.Remove(path) // it may still name the directory that was there
 	err := w.notify.Add(path)
-	w.watched = err == nil
+	if err != nil {
+		w.watched.Store(false)
+	}
 	return err
 }
 
 // add watches a service directory. It is called on a lane.
 func (w *watcher) add(path string) {
-	if fsstate.Unwatchable(path) {
+	if w.notify == nil || fsstate.Unwatchable(path) {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.notify == nil {
-		return
-	}
-	if err := w.notify.Add(path); err != nil && !w.short {
-		w.short = true
+	if err := w.notify.Add(path); err != nil && !w.short.Swap(true) {
 		w.d.messages.warn("", "cannot watch %s: %v; what is changed in it and others is noticed later", path, err)
 	}
 }
@@ -160,9 +137,11 @@ func (w *watcher) forget(path string, e *entry) {
 	}
 	delete(w.directories, path)
 	delete(w.idle, path)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.remove(path)
+}
+
+func (w *watcher) remove(path string) {
 	if w.notify != nil {
-		w.notify.Remove(path)
+		w.d.host.Pool.NewLane().Do(func() { w.notify.Remove(path) })
 	}
 }

@@ -62,7 +62,7 @@ func readDuration(dir, name string, unit time.Duration) (time.Duration, error) {
 	}
 	line, _, _ := bytes.Cut(text, []byte("\n"))
 	n, err := strconv.ParseUint(string(line), 10, 32)
-	if err != nil {
+	if err != nil || len(line) > 11 {
 		return 0, &ValueError{name, fmt.Sprintf("holds %q, which is not a number from 0 to 4294967295", line)}
 	}
 	return time.Duration(n) * unit, nil

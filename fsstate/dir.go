@@ -121,6 +121,24 @@ func (e *OpError) Unwrap() error { return e.Err }
 // Path is where the service directory is now.
 func (d *Dir) Path() string { return d.path }
 
+// Locate finds out where the service directory is now: another one may have taken its place.
+func (d *Dir) Locate() string {
+	if fd, err := d.openSuper(); err == nil {
+		unix.Close(fd)
+	}
+	return d.path
+}
+
+// Moved says that the service directory now has another path. It matters where the supervise directory,
+// which is found by itself, is not in it.
+func (d *Dir) Moved(path string) {
+	if d.elsewhere {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			d.path = real
+		}
+	}
+}
+
 // Control is the descriptor of supervise/control, opened for reading and writing and without
 // blocking, or -1.
 func (d *Dir) Control() int { return d.control }
@@ -325,6 +343,11 @@ func (d *Dir) openSame(path string) (int, error) {
 func (d *Dir) Close() {
 	for _, fd := range []*int{&d.control, &d.ok, &d.lock} {
 		if *fd >= 0 {
+			if fd == &d.lock {
+				// A child between its fork and its exec has it, too: closing ours is not enough.
+				unix.Flock(*fd, unix.LOCK_UN)
+				unix.FcntlFlock(uintptr(*fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+			}
 			unix.Close(*fd)
 			*fd = -1
 		}

@@ -15,7 +15,7 @@ import (
 func TestLockHome(t *testing.T) {
 	umask(t, 0)
 	home := filepath.Join(t.TempDir(), "a", ".upkeep")
-	if err := fsstate.LockHome(home); err != nil {
+	if _, err := fsstate.LockHome(home); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]fs.FileMode{home: 0o700, home + "/lock": 0o600} {
@@ -24,7 +24,7 @@ func TestLockHome(t *testing.T) {
 		}
 	}
 	before := descriptors()
-	if err := fsstate.LockHome(home); err != fsstate.ErrLocked {
+	if _, err := fsstate.LockHome(home); err != fsstate.ErrLocked {
 		t.Errorf("a second time: %v", err)
 	}
 	if got := descriptors(); got != before {
@@ -45,14 +45,14 @@ func TestLockHomeFails(t *testing.T) {
 		{dir + "/file/below", unix.ENOTDIR, "cannot make " + dir + "/file/below: not a directory"},
 		{dir + "/home", unix.EISDIR, "cannot open " + dir + "/home/lock: is a directory"},
 	} {
-		err := fsstate.LockHome(test.home)
+		_, err := fsstate.LockHome(test.home)
 		if !errors.Is(err, test.is) || err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", test.home, err, test.want)
 		}
 	}
 	mnt := tmpfs(t, "")
 	readOnly(t, mnt, true)
-	if err := fsstate.LockHome(mnt + "/.upkeep"); !errors.Is(err, unix.EROFS) {
+	if _, err := fsstate.LockHome(mnt + "/.upkeep"); !errors.Is(err, unix.EROFS) {
 		t.Errorf("read-only: %v", err)
 	}
 }

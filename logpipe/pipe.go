@@ -36,11 +36,15 @@ func Open(path string) (*Pipe, error) {
 }
 
 func openFIFO(path string) (int, error) {
-	if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST && err != unix.EROFS {
-		return -1, err
+	made := unix.Mkfifo(path, 0o600)
+	if made != nil && made != unix.EEXIST && made != unix.EROFS {
+		return -1, made
 	}
 	// Opened for both, a FIFO never blocks the opener.
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT && made == unix.EROFS {
+		err = made
+	}
 	if err != nil {
 		return -1, err
 	}

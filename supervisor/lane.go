@@ -151,7 +151,7 @@ func (p *Pool) work(c *crew, w *worker) {
 // run runs the steps of a Lane that are for this crew, and those for the other one while that has nothing
 // else to do: handing over costs more than most steps. The lock is held but for the steps themselves.
 func (p *Pool) run(c *crew, w *worker, l *Lane) {
-	for len(l.steps) > 0 {
+	for left := len(l.steps); left > 0; left-- {
 		s := l.steps[0]
 		if s.kind != c.kind && p.crews[s.kind].current != nil {
 			p.enqueue(l)
@@ -160,10 +160,19 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
-		p.mu.Unlock()
-		s.run()
-		p.mu.Lock()
+		p.unlocked(s.run)
+	}
+	if len(l.steps) > 0 { // what came meanwhile waits for its turn
+		p.enqueue(l)
+		return
 	}
 	l.steps = nil
 	l.busy = false
+}
+
+// unlocked runs a step without the lock, and has it again even if the step panics.
+func (p *Pool) unlocked(run func()) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	run()
 }

@@ -78,6 +78,14 @@ func New(h *Host, c Config, e Events) *Supervisor {
 	return &Supervisor{Config: c, host: h, events: e, lane: h.Pool.NewLane(), control: -1}
 }
 
+// Rename says that the service directory has another name.
+func (s *Supervisor) Rename(name, label, path string) {
+	s.Name, s.Label, s.Path = name, label, path
+	if s.begun && s.state.Phase != Gone {
+		s.lane.Do(func() { s.record.dir.Moved(path) })
+	}
+}
+
 // SetLog names the Supervisor of the service's logger, or none.
 func (s *Supervisor) SetLog(log *Supervisor) { s.log = log }
 
@@ -136,8 +144,11 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int) {
 	s.fresh = true
 	s.do(actions)
 	s.fresh = false
-	if s.ending {
+	switch {
+	case s.ending:
 		s.Letters("dx")
+	case s.state.Phase != Starting:
+		s.replay() // the letters that came before there was a state
 	}
 }
 
@@ -150,8 +161,13 @@ func (s *Supervisor) Stop() {
 }
 
 // Drain ends supervision when the process has ended by itself, as the letter x does. A logger does so
-// once its pipe is closed and empty.
+// once its pipe, which is closed when a start that is under way has it, is empty. One that is only
+// waiting to be started again is started now.
 func (s *Supervisor) Drain() {
+	if s.state.Phase == Waiting {
+		s.event(Event{Kind: PauseOver})
+	}
+	s.lane.Do(s.Pipe.Close)
 	s.Pipe = nil
 	if s.begun {
 		s.Letters("cx")
@@ -200,14 +216,26 @@ func (s *Supervisor) Retry() {
 	}
 	s.lane.Do(func() {
 		if s.record.failed != "" {
-			s.host.Post(func() { s.writeStatus(true) })
+			s.host.Post(func() {
+				if s.state.Phase != Gone { // by now
+					s.writeStatus(true)
+				}
+			})
 		}
 	})
 }
 
 // event runs the machine.
 func (s *Supervisor) event(e Event) {
-	e.Since = time.Since(s.started)
+	if !s.begun { // there is neither a directory nor a state yet
+		if e.Kind == Letter {
+			s.deferred = append(s.deferred, e)
+		}
+		return
+	}
+	if e.Kind != Exited {
+		e.Since = time.Since(s.started)
+	}
 	e.Backoff, e.TimeoutKill = s.def.Backoff, s.def.TimeoutKill
 	was := s.state
 	var actions []Action
@@ -303,11 +331,13 @@ func (s *Supervisor) release() {
 type process struct{ s *Supervisor }
 
 func (p process) Started(pid int) {
-	p.s.host.Post(func() { p.s.onStarted(pid) })
+	now := time.Now()
+	p.s.host.Post(func() { p.s.onStarted(pid, now) })
 }
 
 func (p process) Exited(e reaper.Exit) {
-	p.s.host.Post(func() { p.s.onExited(e) })
+	now := time.Now()
+	p.s.host.Post(func() { p.s.onExited(e, now) })
 }
 
 // start executes run, on the lane.
@@ -316,7 +346,7 @@ func (s *Supervisor) start() {
 	s.started = time.Now()
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
 	s.lane.DoStart(func() {
-		path := s.record.dir.Path()
+		path := s.record.dir.Locate()
 		if !fresh {
 			var bad error
 			def, bad = fsstate.Read(path)
@@ -376,18 +406,18 @@ func startHint(path string, err error) string {
 	return ""
 }
 
-func (s *Supervisor) onStarted(pid int) {
+func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.pid = pid
-	s.since = tai64.Now()
-	s.started = time.Now()
+	s.since = tai64.FromTime(at)
+	s.started = at
 	s.starts++
 	s.cause = ""
 	s.event(Event{Kind: Started})
 }
 
-func (s *Supervisor) onExited(e reaper.Exit) {
+func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	s.pid = 0
-	s.since = tai64.Now()
+	s.since = tai64.FromTime(at)
 	stop(s.deadline)
 	if e.Launch != nil {
 		s.starts--
@@ -405,7 +435,7 @@ func (s *Supervisor) onExited(e reaper.Exit) {
 		s.lastEnd.Code = new(e.Status.ExitStatus())
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
-	s.event(Event{Kind: Exited})
+	s.event(Event{Kind: Exited, Since: at.Sub(s.started)})
 	if s.events.Died != nil {
 		s.events.Died(e.Status, s.def.Essential, wanted)
 	}

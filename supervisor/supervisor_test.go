@@ -548,7 +548,7 @@ func TestDrain(t *testing.T) {
 	h.until("it is paused", func() bool { return g.s.state.Paused })
 	unix.Write(w, []byte("line\nlast line\n"))
 	unix.Close(w)
-	h.do(func() { p.Close(); g.s.Drain() })
+	h.do(g.s.Drain)
 	g.says("line", "last line")
 	h.until("it is released", func() bool { return g.released })
 }
