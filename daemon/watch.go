@@ -67,11 +67,16 @@ func (w *watcher) read(n *fsnotify.Watcher) {
 func (w *watcher) changed(name string, left bool) {
 	d := w.d
 	dir := filepath.Dir(name)
-	if name == d.root || dir == d.root {
-		if name == d.root && left {
+	switch {
+	case name == d.root:
+		if left {
 			w.watched.Store(false)
 		}
 		d.rescan()
+	case dir == d.root:
+		d.rescan()
+	case dir == filepath.Dir(d.root):
+		w.meaningless(dir)
 	}
 	for _, path := range [...]string{dir, name} {
 		if e := w.directories[path]; e != nil {
@@ -84,10 +89,18 @@ func (w *watcher) changed(name string, left bool) {
 func (w *watcher) event(path string, e *entry) {
 	if e.heeds() {
 		delete(w.idle, path)
-	} else if w.idle[path]++; w.idle[path] == noisy {
-		w.remove(path)
+	} else {
+		w.meaningless(path)
 	}
 	e.changed()
+}
+
+// meaningless counts an event that nobody wanted.
+func (w *watcher) meaningless(path string) {
+	if w.idle[path]++; w.idle[path] == noisy {
+		delete(w.idle, path)
+		w.remove(path)
+	}
 }
 
 // failed answers an error of inotify; what was missed is not known, so everything is looked at.
@@ -116,8 +129,12 @@ func (w *watcher) root(path string, another bool) error {
 	err := w.notify.Add(path)
 	if err != nil {
 		w.watched.Store(false)
+		return err
 	}
-	return err
+	// That it was removed is not told of a directory that is still in use, as the root is by the lock in
+	// it, and never of a link to it. The directory above tells of both.
+	w.notify.Add(filepath.Dir(path))
+	return nil
 }
 
 // add watches a service directory. It is called on a lane.
