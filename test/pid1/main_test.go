@@ -204,13 +204,4 @@ func holds(t *testing.T, path string, lines ...string) {
 	})
 }
 
-// appears waits for a file.
-func appears(t *testing.T, path string) {
-	t.Helper()
-	harness.Eventually(t, filepath.Base(path)+" appears", func() bool {
-		_, err := os.Stat(path)
-		return err == nil
-	})
-}
-
 func sh(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
