@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +63,9 @@ func keepDescriptors() {
 // in children, while one that we were started with ignored would stay ignored in them; and a process
 // that is PID 1 gets no signal that it does not catch. SIGURG is the runtime's own.
 func catchSignals() (all chan os.Signal, child chan os.Signal) {
+	for n := unix.Signal(32); n <= 34; n++ { // the C library's: the runtime does not touch them
+		defaultAction(n)
+	}
 	child = make(chan os.Signal, 1)
 	signal.Notify(child, unix.SIGCHLD)
 	all = make(chan os.Signal, 64)
@@ -70,10 +74,19 @@ func catchSignals() (all chan os.Signal, child chan os.Signal) {
 		case unix.SIGCHLD, unix.SIGURG, unix.SIGKILL, unix.SIGSTOP, unix.SIGPROF, unix.SIGVTALRM,
 			unix.SIGTTIN, unix.SIGTTOU, // caught, a write to a terminal in the background would never end
 			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGABRT, unix.SIGTRAP, unix.SIGSYS,
-			32, 33, 34: // the C library's, and the runtime leaves them alone
+			32, 33, 34:
 		default:
 			signal.Notify(all, n)
 		}
 	}
 	return all, child
+}
+
+// defaultAction gives a signal its default action, whatever we were started with.
+func defaultAction(s unix.Signal) {
+	var action struct { // as the kernel has it
+		handler, flags, restorer uintptr
+		mask                     uint64
+	}
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, unsafe.Sizeof(action.mask), 0, 0)
 }

