@@ -109,7 +109,7 @@ type finding struct {
 // prepare looks at the directory and takes it up, or lets it become complete first.
 func (e *entry) prepare() {
 	path, held := e.path, e.pipe
-	superDir, _ := e.superDirs()
+	superDir, logSuperDir := e.superDirs()
 	settled := time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
 	e.d.host.Pool.NewLane().Do(func() {
@@ -121,6 +121,9 @@ func (e *entry) prepare() {
 			}
 			if e.d.State != "" {
 				linkState(filepath.Dir(superDir), path)
+				if f.logged {
+					linkState(filepath.Dir(logSuperDir), filepath.Join(path, "log"))
+				}
 			}
 			if f.logged && held == nil && (f.complete || settled) {
 				f.openPipe(path, superDir)
@@ -171,7 +174,7 @@ func (e *entry) prepared(f finding, settled bool) {
 		return
 	}
 	if f.err != nil {
-		d.problem(e.name, "cannot take it up: %v; trying again in %v", f.err, retakeInterval)
+		e.report(0, e.name, fmt.Errorf("cannot take it up: %w", f.err))
 		e.retake()
 		return
 	}
@@ -188,13 +191,13 @@ func (e *entry) prepared(f finding, settled bool) {
 	if e.pipe == nil && f.pipe != nil {
 		e.pipe = f.pipe
 	}
-	if f.pipeErr != nil {
-		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
-	}
 	if f.logged && e.pipe == nil {
-		d.messages.warn(e.name, "it is not taken up without its logger; trying again in %v", retakeInterval)
+		e.report(0, e.name, fmt.Errorf("%w; it is not taken up without its logger", f.pipeErr))
 		e.retake()
 		return
+	}
+	if f.pipeErr != nil {
+		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
 	}
 	e.logged = f.logged
 	if e.main == nil {
@@ -239,10 +242,6 @@ func (e *entry) beginMain() {
 
 func (e *entry) beginLog() {
 	_, super := e.superDirs()
-	if super != "" {
-		// Not in the way of a service: the directory is the daemon's own.
-		linkState(filepath.Dir(super), filepath.Join(e.path, "log"))
-	}
 	e.log = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true,
