@@ -79,7 +79,8 @@ func newMachinery(c Config) (*machinery, error) {
 	}
 	m := &machinery{mail: newMailbox(), messages: newMessages(c.Program, unix.Stderr)}
 	m.host = &supervisor.Host{
-		Post: m.mail.post, Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{}, Controls: controls,
+		Post: m.mail.post, PostLater: m.mail.postLater,
+		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
 		Env:        os.Environ(), Format: c.Status, Stderr: unix.Stderr,
@@ -90,25 +91,22 @@ func newMachinery(c Config) (*machinery, error) {
 	return m, nil
 }
 
-// run sweeps and handles signals until finish is called.
+// run is the goroutine that owns all state. It runs what is posted, reaps, and handles signals, until
+// finish is called.
 func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
-	quit := make(chan struct{})
-	go func() {
-		m.host.Reaper.Sweep() // what died before its signal was caught
-		for {
-			select {
-			case <-m.children:
-				left := m.host.Reaper.Sweep()
-				m.mail.post(func() { onSweep(left) })
-			case s := <-m.signals:
-				m.mail.post(func() { onSignal(s.(unix.Signal)) })
-			case <-quit:
-				return
-			}
+	m.host.Reaper.Sweep() // what died before its signal was caught
+	for !m.finished {
+		select {
+		case <-m.mail.wake:
+			m.mail.run()
+		case <-m.children:
+			left := m.host.Reaper.Sweep()
+			m.mail.run() // ends count from now on, not from the next turn on
+			onSweep(left)
+		case s := <-m.signals:
+			onSignal(s.(unix.Signal))
 		}
-	}()
-	m.mail.run(func() bool { return m.finished })
-	close(quit)
+	}
 	m.host.Controls.Close()
 	m.messages.close(time.Second)
 	return m.code
@@ -116,7 +114,6 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 
 func (m *machinery) finish(code int) {
 	m.finished, m.code = true, code
-	m.mail.post(func() {})
 }
 
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns

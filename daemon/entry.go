@@ -129,7 +129,7 @@ func (e *entry) prepare() {
 				f.openPipe(path, superDir)
 			}
 		}
-		e.d.mail.post(func() { e.prepared(f, settled) })
+		e.d.mail.postLater(func() { e.prepared(f, settled) })
 	})
 }
 
@@ -396,7 +396,7 @@ func (e *entry) noteLog() {
 		if logged, _ := fsstate.HasLog(path); logged {
 			note = "log/ appeared after the service was taken up: it counts when it is next taken up (svc -dx)"
 		}
-		e.d.mail.post(func() { main.SetNote(note) })
+		e.d.mail.postLater(func() { main.SetNote(note) })
 	})
 }
 

@@ -12,26 +12,34 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
+// post queues a function and wakes the goroutine.
 func (m *mailbox) post(f func()) {
+	m.postLater(f)
+	m.rouse()
+}
+
+// postLater queues a function for when somebody rouses the goroutine.
+func (m *mailbox) postLater(f func()) {
 	m.mu.Lock()
 	m.queue = append(m.queue, f)
 	m.mu.Unlock()
+}
+
+// rouse wakes the goroutine.
+func (m *mailbox) rouse() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run calls what is posted, in order, until done.
-func (m *mailbox) run(done func() bool) {
-	for !done() {
-		<-m.wake
-		m.mu.Lock()
-		batch := m.queue
-		m.queue = nil
-		m.mu.Unlock()
-		for _, f := range batch {
-			f()
-		}
+// run calls what is posted, in order.
+func (m *mailbox) run() {
+	m.mu.Lock()
+	batch := m.queue
+	m.queue = nil
+	m.mu.Unlock()
+	for _, f := range batch {
+		f()
 	}
 }

@@ -20,7 +20,7 @@ func TestMailIsDeliveredInOrder(t *testing.T) {
 			m.post(func() { got = append(got, n+i) }) // while it is run
 		}
 	})
-	m.run(func() bool { return len(got) == 2*n })
+	runUntil(m, func() bool { return len(got) == 2*n })
 	if !slices.IsSorted(got) || len(got) != 2*n {
 		t.Errorf("%d calls, in the order %v", len(got), got)
 	}
@@ -40,7 +40,7 @@ func TestEachSendersMailIsInOrder(t *testing.T) {
 			}
 		})
 	}
-	m.run(func() bool { return left == 0 })
+	runUntil(m, func() bool { return left == 0 })
 	sending.Wait()
 	for s, list := range got {
 		if len(list) != each || !slices.IsSorted(list) {
@@ -55,7 +55,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	m := newMailbox()
 	done := false
 	ended := make(chan struct{})
-	go func() { m.run(func() bool { return done }); close(ended) }()
+	go func() { runUntil(m, func() bool { return done }); close(ended) }()
 	answer := make(chan int)
 	for i := range 20000 {
 		m.post(func() { answer <- i })
@@ -71,7 +71,7 @@ func TestAnEmptyMailboxSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMailbox()
 		done, calls := false, 0
-		go m.run(func() bool { calls++; return done })
+		go runUntil(m, func() bool { calls++; return done })
 		synctest.Wait()
 		time.Sleep(time.Hour)
 		m.post(func() {})
@@ -82,4 +82,12 @@ func TestAnEmptyMailboxSleeps(t *testing.T) {
 		}
 		m.post(func() { done = true })
 	})
+}
+
+// runUntil runs what is posted until done.
+func runUntil(m *mailbox, done func() bool) {
+	for !done() {
+		<-m.wake
+		m.run()
+	}
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ type scanner struct {
 	again     bool // something changed after the running scan began
 	number    int  // of the last scan
 	timer     *time.Timer
-	resolving map[string]bool   // names whose target is being looked up, perhaps for ever
+	resolving map[string]bool   // names that are being looked at, perhaps for ever
 	problems  map[string]string // what was reported of a name, or of the root under ""
 	missing   bool
 	complete  bool   // a scan has been completed
@@ -129,52 +128,14 @@ func (d *daemon) listed(l listing) {
 	} else {
 		delete(sc.problems, "")
 	}
-	number := sc.number
-	for _, name := range l.names {
-		d.resolve(name)
-	}
-	d.afterResolving(number, l.names)
+	d.newResolver(l.names).begin()
 }
 
-// afterResolving ends the scan when the entries are known, in so far as they ever will be: steps are run
-// in the order in which they were queued, and those that hang are passed over.
-func (d *daemon) afterResolving(number int, names []string) {
-	d.host.Pool.NewLane().Do(func() { d.mail.post(func() { d.unlisted(number, names) }) })
-}
-
-// resolve finds out what an entry is, on a lane of its own: it can hang, as a mount or behind a link.
-func (d *daemon) resolve(name string) {
-	sc := &d.scan
-	if sc.resolving[name] {
-		return
-	}
-	sc.resolving[name] = true
-	path := filepath.Join(d.root, name)
-	d.host.Pool.NewLane().Do(func() {
-		id, isDir, err := fsstate.Identify(path)
-		d.mail.post(func() {
-			delete(sc.resolving, name)
-			switch {
-			case err != nil:
-				d.problem(name, "cannot stat %s: %v; looking again at each scan", path, err)
-			case isDir:
-				d.found(name, id)
-			}
-		})
-	})
-}
-
-// hangTime is how long what an entry is may take to be told before it counts as hanging.
-const hangTime = time.Second
-
-// unlisted ends a scan: the services that it has not found are no longer listed.
+// unlisted ends a scan: the services that it has not found are no longer listed. What it could not look
+// at is kept.
 func (d *daemon) unlisted(number int, names []string) {
 	sc := &d.scan
 	if d.stop != nil {
-		return
-	}
-	if len(sc.resolving) > 0 && time.Since(sc.begun) < hangTime {
-		d.host.After(scanGap, func() { d.afterResolving(number, names) })
 		return
 	}
 	for _, e := range d.sorted() {

@@ -10,11 +10,13 @@ import (
 // A Host is what the Supervisors of one process share. All their methods and everything given to Post
 // run on one goroutine, the Host's.
 type Host struct {
-	Post     func(func()) // queues a function for the Host's goroutine; never blocks
-	Reaper   *reaper.Reaper
-	Pool     *Pool
-	Controls *Controls
-	Warn     func(who, format string, args ...any) // one line for the administrator; never blocks
+	Post func(func()) // queues a function for the Host's goroutine; never blocks
+	// PostLater is Post for a step of a Lane: the Pool wakes the Host's goroutine when it is worth it.
+	PostLater func(func())
+	Reaper    *reaper.Reaper
+	Pool      *Pool
+	Controls  *Controls
+	Warn      func(who, format string, args ...any) // one line for the administrator; never blocks
 	// StartError is the line that daemontools' supervise prints when it cannot execute run.
 	StartError func(dir string, err error)
 	Env        []string

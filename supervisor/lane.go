@@ -15,10 +15,17 @@ const stuckAfter = 250 * time.Millisecond
 // two threads. A worker that is stuck, on a file system that does not answer, is left to itself and the
 // next one goes on. There is no worker when there is nothing to do.
 type Pool struct {
+	// Rouse wakes the goroutine that steps post to. It is called when there is nothing more to do, or
+	// every so often: waking it for each of a thousand steps would cost more than they do.
+	Rouse func()
+
 	mu    sync.Mutex
 	crews [stepKinds]crew
 	steps uint64 // that were run
 }
+
+// rouseEvery is after how many steps what they have posted is looked at.
+const rouseEvery = 16
 
 // A crew is one of the two workers, with those before it that are stuck.
 type crew struct {
@@ -26,6 +33,7 @@ type crew struct {
 	queue   []*Lane
 	current *worker // the one that takes the next Lane; nil when there is none
 	watch   *time.Timer
+	silent  int // steps since Rouse was called
 }
 
 type worker struct {
@@ -103,6 +111,9 @@ func (w *worker) stuck() bool { return time.Since(w.since) >= stuckAfter }
 
 // hire makes a new worker the current one. The lock is held.
 func (p *Pool) hire(c *crew) {
+	if c.current != nil { // what it has posted before it got stuck
+		p.rouse(c)
+	}
 	w := &worker{since: time.Now()}
 	c.current = w
 	go p.work(c, w)
@@ -140,6 +151,7 @@ func (p *Pool) work(c *crew, w *worker) {
 		if len(c.queue) == 0 {
 			c.current = nil
 			c.queue = nil
+			p.rouse(c)
 			return
 		}
 		l := c.queue[0]
@@ -161,6 +173,9 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		w.since = time.Now()
 		p.steps++
 		p.unlocked(s.run)
+		if c.silent++; c.silent >= rouseEvery || c.current != w {
+			p.rouse(c)
+		}
 	}
 	if len(l.steps) > 0 { // what came meanwhile waits for its turn
 		p.enqueue(l)
@@ -168,6 +183,13 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 	}
 	l.steps = nil
 	l.busy = false
+}
+
+func (p *Pool) rouse(c *crew) {
+	c.silent = 0
+	if p.Rouse != nil {
+		p.Rouse()
+	}
 }
 
 // unlocked runs a step without the lock, and has it again even if the step panics.

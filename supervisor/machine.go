@@ -92,12 +92,12 @@ type Action struct {
 	Jitter bool // Pause: vary For by up to a tenth, so that many services do not move in step
 }
 
-// Initial is the state of a service that was just taken up. Its status has been written.
-func Initial(down bool) (State, []Action) {
+// Initial is the state of a service that was just taken up: it is down, or run is being executed.
+func Initial(down bool) State {
 	if down {
-		return State{Want: fsstate.WantDown}, nil
+		return State{Want: fsstate.WantDown}
 	}
-	return State{Phase: Starting, Want: fsstate.WantUp}, []Action{{Kind: Start}}
+	return State{Phase: Starting, Want: fsstate.WantUp}
 }
 
 // Next is the whole behaviour of a service. It is a pure function.

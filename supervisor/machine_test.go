@@ -141,8 +141,7 @@ func TestEveryState(t *testing.T) {
 			}
 		}
 	}
-	up, _ := Initial(false)
-	down, _ := Initial(true)
+	up, down := Initial(false), Initial(true)
 	seen := map[State]bool{up: true, down: true}
 	queue := []State{up, down}
 	for len(queue) > 0 {

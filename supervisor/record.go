@@ -29,7 +29,7 @@ func (r *record) write(s *Supervisor, status, info []byte) {
 	before := r.dir.Control()
 	err := r.dir.Complete(status)
 	if control := r.dir.Control(); control != before {
-		s.host.Post(func() { s.listen(control) })
+		s.host.PostLater(func() { s.listen(control) })
 	}
 	if err == nil && info != nil {
 		err = r.dir.WriteInfo(info)
@@ -47,7 +47,7 @@ func (r *record) report(s *Supervisor, err error) {
 		return
 	}
 	r.failed = text
-	s.host.Post(func() {
+	s.host.PostLater(func() {
 		switch {
 		case err == nil:
 			s.host.Warn(s.Name, "its state is recorded again")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,12 +66,11 @@ type Supervisor struct {
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
 	cause    string       // why the last attempt to start it failed
 	note     string
-	reported string // the cause of failing to start that was reported last
-	badFiles string // what of the Definition was reported last
-	settled  bool   // it has been supervised for long enough to be complete
-	begun    bool   // the directory is taken up
-	ending   bool   // Stop was called
-	fresh    bool   // the Definition has just been read
+	reported string      // the cause of failing to start that was reported last
+	badFiles string      // what of the Definition was reported last
+	settled  bool        // it has been supervised for long enough to be complete
+	begun    bool        // the directory is taken up
+	ending   atomic.Bool // Stop was called
 }
 
 // New returns a Supervisor that has not begun.
@@ -103,7 +103,7 @@ func (s *Supervisor) State() State { return s.state }
 // Begin takes the directory up and starts the service unless it is to be down.
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
-	path, super := s.Path, s.Super
+	path, super, launch := s.Path, s.Super, s.launcher()
 	first := fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil)
 	status := func(down bool) []byte {
 		want := fsstate.WantUp
@@ -116,36 +116,38 @@ func (s *Supervisor) Begin() {
 		def, bad := fsstate.Read(path)
 		dir, err := fsstate.Take(path, super, status(def.Down))
 		if dir == nil {
-			s.host.Post(func() { s.events.Refused(err) })
+			s.host.PostLater(func() { s.events.Refused(err) })
 			return
 		}
 		s.record = record{dir: dir}
-		s.host.Post(func() { s.taken(def, bad, dir.Control()) })
 		if err == nil && def.Remote {
 			err = dir.WriteInfo(first) // the first start, which comes with one, may take for ever
 		}
+		control, starting := dir.Control(), !def.Down && !s.ending.Load()
+		s.host.PostLater(func() { s.taken(def, bad, control, starting) })
 		s.record.report(s, err)
+		if starting { // at once: another step would come after those of all other services
+			launch(dir.Path(), def)
+		}
 	})
 }
 
-func (s *Supervisor) taken(def fsstate.Definition, bad error, control int) {
+// taken says that the directory is supervised, and whether run is being executed already.
+func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, starting bool) {
 	s.definition(def, bad)
 	s.host.After(young, func() { s.settled = true })
 	s.begun = true
-	var actions []Action
-	s.state, actions = Initial(def.Down || s.ending)
-	if s.state.Phase == Down {
+	s.started = time.Now()
+	s.state = Initial(!starting)
+	if !starting {
 		s.writeStatus(true)
 	}
 	if s.events.Taken != nil {
 		s.events.Taken()
 	}
 	s.listen(control)
-	s.fresh = true
-	s.do(actions)
-	s.fresh = false
 	switch {
-	case s.ending:
+	case s.ending.Load():
 		s.Letters("dx")
 	case s.state.Phase != Starting:
 		s.replay() // the letters that came before there was a state
@@ -154,10 +156,9 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int) {
 
 // Stop ends the service and then its supervision, as the letters d and x do.
 func (s *Supervisor) Stop() {
-	if !s.ending && s.begun {
+	if !s.ending.Swap(true) && s.begun {
 		s.Letters("dx")
 	}
-	s.ending = true
 }
 
 // Drain ends supervision when the process has ended by itself, as the letter x does. A logger does so
@@ -172,7 +173,7 @@ func (s *Supervisor) Drain() {
 	if s.begun {
 		s.Letters("cx")
 	} else {
-		s.ending = true
+		s.ending.Store(true)
 	}
 }
 
@@ -216,7 +217,7 @@ func (s *Supervisor) Retry() {
 	}
 	s.lane.Do(func() {
 		if s.record.failed != "" {
-			s.host.Post(func() {
+			s.host.PostLater(func() {
 				if s.state.Phase != Gone { // by now
 					s.writeStatus(true)
 				}
@@ -323,7 +324,7 @@ func (s *Supervisor) release() {
 	}
 	s.lane.Do(func() {
 		s.record.dir.Close()
-		s.host.Post(s.events.Released)
+		s.host.PostLater(s.events.Released)
 	})
 }
 
@@ -332,7 +333,7 @@ type process struct{ s *Supervisor }
 
 func (p process) Started(pid int) {
 	now := time.Now()
-	p.s.host.Post(func() { p.s.onStarted(pid, now) })
+	p.s.host.PostLater(func() { p.s.onStarted(pid, now) }) // by the step that forks
 }
 
 func (p process) Exited(e reaper.Exit) {
@@ -342,20 +343,24 @@ func (p process) Exited(e reaper.Exit) {
 
 // start executes run, on the lane.
 func (s *Supervisor) start() {
-	fresh, def := s.fresh, s.def
 	s.started = time.Now()
-	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
+	launch := s.launcher()
 	s.lane.DoStart(func() {
 		path := s.record.dir.Locate()
-		if !fresh {
-			var bad error
-			def, bad = fsstate.Read(path)
-			s.host.Post(func() { s.definition(def, bad) })
-		}
+		def, bad := fsstate.Read(path)
+		s.host.PostLater(func() { s.definition(def, bad) })
+		launch(path, def)
+	})
+}
+
+// launcher returns what a step needs to execute run.
+func (s *Supervisor) launcher() func(path string, def fsstate.Definition) {
+	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
+	return func(path string, def fsstate.Definition) {
 		if pipe != nil {
 			end, err := pipeEnd(pipe, logger)
 			if err != nil {
-				s.host.Post(func() { s.startFailed(fmt.Errorf("cannot open the log pipe: %w", err), "") })
+				s.host.PostLater(func() { s.startFailed(fmt.Errorf("cannot open the log pipe: %w", err), "") })
 				return
 			}
 			defer unix.Close(end)
@@ -372,9 +377,9 @@ func (s *Supervisor) start() {
 		}, process{s})
 		if err != nil {
 			hint := startHint(path, err)
-			s.host.Post(func() { s.startFailed(err, hint) })
+			s.host.PostLater(func() { s.startFailed(err, hint) })
 		}
-	})
+	}
 }
 
 func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
@@ -423,7 +428,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		s.starts--
 		s.lane.Do(func() {
 			hint := startHint(s.record.dir.Path(), e.Launch)
-			s.host.Post(func() { s.startFailed(e.Launch, hint) })
+			s.host.PostLater(func() { s.startFailed(e.Launch, hint) })
 		})
 		return
 	}
