@@ -85,6 +85,7 @@ func newMachinery(c Config) (*machinery, error) {
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
 		Env:        os.Environ(), Format: c.Status, Stderr: unix.Stderr,
 	}
+	m.host.Reaper.Prepare()
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
 	}

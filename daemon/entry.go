@@ -115,9 +115,8 @@ func (e *entry) prepare() {
 	e.d.host.Pool.NewLane().Do(func() {
 		f := inspect(path)
 		if f.err == nil {
-			e.d.watch.add(f.real)
-			if f.logged {
-				e.d.watch.add(filepath.Join(f.real, "log"))
+			if !f.complete {
+				e.d.watch.add(f.real)
 			}
 			if e.d.State != "" {
 				linkState(filepath.Dir(superDir), path)
@@ -227,9 +226,11 @@ func (e *entry) superDirs() (main, log string) {
 
 func (e *entry) beginMain() {
 	super, _ := e.superDirs()
+	real := e.real
 	e.main = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name, Label: e.name, Path: e.path, Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe,
+		Watch: func() { e.d.watch.add(real) },
 	}, supervisor.Events{
 		Taken:    func() { e.refused[0] = "" },
 		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
@@ -242,9 +243,11 @@ func (e *entry) beginMain() {
 
 func (e *entry) beginLog() {
 	_, super := e.superDirs()
+	real := filepath.Join(e.real, "log")
 	e.log = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true,
+		Watch: func() { e.d.watch.add(real) },
 	}, supervisor.Events{
 		Taken:    func() { e.refused[1] = "" },
 		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },

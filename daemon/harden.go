@@ -28,9 +28,8 @@ const memoryGoal = 32 << 20
 func harden() {
 	keepDescriptors()
 	debug.SetMemoryLimit(memoryGoal)
-	if runtime.GOMAXPROCS(0) < leastProcs {
-		runtime.GOMAXPROCS(leastProcs)
-	}
+	// Set once, it is not looked up again and again while services die and start.
+	runtime.GOMAXPROCS(max(leastProcs, runtime.GOMAXPROCS(0)))
 	var meet, part sync.WaitGroup
 	meet.Add(readyThreads)
 	part.Add(1)

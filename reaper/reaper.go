@@ -34,6 +34,8 @@ type Owner interface {
 
 // A Reaper is the parent of every process that it starts. The zero value is ready.
 type Reaper struct {
+	forker *forker // nil without Prepare
+
 	mu       sync.Mutex
 	children map[int]*child
 	// forks counts the calls of Start that are between fork and registration. While there is one, the

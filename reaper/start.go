@@ -51,7 +51,7 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
 	}
 	r.begin()
-	pid, err := forkExec(path, args, attr)
+	pid, err := r.fork(path, args, attr)
 	r.end(pid, c)
 	if err != nil && c.report != nil {
 		c.report.take()

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"sync"
 	"time"
+
+	"upkeep/reaper"
 )
 
 // stuckAfter is how long a step may keep a worker before another one takes its place. It is long for a
@@ -144,7 +146,7 @@ func (p *Pool) inspect(c *crew) {
 
 // work runs steps until there are none, or until another worker was hired in its place.
 func (p *Pool) work(c *crew, w *worker) {
-	defer deafen()()
+	defer reaper.Deafen()()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c.current == w {

@@ -27,6 +27,9 @@ type Config struct {
 	Stdin, Stdout int
 	Pipe          *logpipe.Pipe
 	Logger        bool
+
+	// Watch is called, on the lane, when everything is made that supervising makes in the directory.
+	Watch func()
 }
 
 // Events are what a Supervisor tells of itself. They are called on the Host's goroutine; a nil one is
@@ -122,6 +125,9 @@ func (s *Supervisor) Begin() {
 		s.record = record{dir: dir}
 		if err == nil && def.Remote {
 			err = dir.WriteInfo(first) // the first start, which comes with one, may take for ever
+		}
+		if s.Watch != nil {
+			s.Watch()
 		}
 		control, starting := dir.Control(), !def.Down && !s.ending.Load()
 		s.host.PostLater(func() { s.taken(def, bad, control, starting) })

@@ -1,4 +1,4 @@
-package supervisor
+package reaper
 
 import (
 	"runtime"
@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deafen keeps signals away from the calling goroutine's thread, until the returned function is called.
+// Deafen keeps signals away from the calling goroutine's thread, until the returned function is called.
 //
 // The kernel gives a signal that is for the whole process to one thread of its choice, the death of a
 // child to the one that forked it, and does not look whether that one is in a system call that never
 // ends. The signal then waits with it, and nobody hears of the death. A thread that blocks the signal is
 // not chosen.
-func deafen() (restore func()) {
+func Deafen() (restore func()) {
 	runtime.LockOSThread()
 	var old unix.Sigset_t
 	all := processSignals()
