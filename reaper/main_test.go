@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("GORACE", quickExit[len("GORACE="):])
+	children.Prepare()
 	go sweep()
 	os.Exit(m.Run())
 }
