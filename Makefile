@@ -8,7 +8,7 @@
 DESTDIR  =
 PREFIX   = /usr/local
 FUZZTIME = 20s
-COMMANDS = readproctitle supervise svc svok svscan svscanboot svstat svup
+COMMANDS = envdir envini envuidgid fghack multilog pgrphack readproctitle setlock setuidgid setuser softlimit supervise svc svok svscan svscanboot svstat svup tai64n tai64nfrac tai64nlocal
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -43,6 +43,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 bin/upkeep $(DESTDIR)$(PREFIX)/bin/upkeep
 	@for c in $(COMMANDS); do ln -sf upkeep $(DESTDIR)$(PREFIX)/bin/$$c; done
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(foreach c,upkeep $(COMMANDS),docs/man/$(c).8) $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean:
 	rm -rf bin

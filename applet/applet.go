@@ -29,8 +29,32 @@ type call struct {
 // lookup finds a command by the name of its link.
 func lookup(name string) (run func(*call) int, ok bool) {
 	switch name {
+	case "envdir":
+		return envdir, true
+	case "envini":
+		return envini, true
+	case "envuidgid":
+		return envuidgid, true
+	case "fghack":
+		return fghack, true
+	case "help":
+		return help, true
+	case "install":
+		return install, true
+	case "multilog":
+		return multilog, true
+	case "pgrphack":
+		return pgrphack, true
 	case "readproctitle":
 		return readproctitle, true
+	case "setlock":
+		return setlock, true
+	case "setuidgid":
+		return setuidgid, true
+	case "setuser":
+		return setuser, true
+	case "softlimit":
+		return softlimit, true
 	case "supervise":
 		return supervise, true
 	case "svc":
@@ -45,6 +69,12 @@ func lookup(name string) (run func(*call) int, ok bool) {
 		return svstat, true
 	case "svup":
 		return svup, true
+	case "tai64n":
+		return tai64n, true
+	case "tai64nfrac":
+		return tai64nfrac, true
+	case "tai64nlocal":
+		return tai64nlocal, true
 	default:
 		return nil, false
 	}

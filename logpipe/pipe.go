@@ -1,8 +1,12 @@
-// Package logpipe is the pipe between a service and its logger.
+// Package logpipe is the pipe between a service and its logger, and the logging engine that may be the
+// logger.
 //
-// The kernel moves the bytes; nothing here ever reads or writes them. Whoever holds a Pipe holds both
-// of its ends, so that neither the death of the service nor that of the logger loses a line, and
-// neither sees an end of file or a broken pipe.
+// Through a Pipe the kernel moves the bytes; whoever holds it never reads or writes them. It holds both
+// ends, so that neither the death of the service nor that of the logger loses a line, and neither sees
+// an end of file or a broken pipe.
+//
+// A Log is what multilog does with the lines that it reads: one for each log, several in a process if
+// need be.
 package logpipe
 
 import (

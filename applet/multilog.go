@@ -1,0 +1,105 @@
+package applet
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/logpipe"
+)
+
+// multilog logs its standard input as a script says, until the end of that, or until a TERM. ALRM finishes
+// the current log files; HUP, of which daemontools' multilog dies, opens the files by their names again.
+func multilog(c *call) int {
+	// The modes of the files are part of what the directory tells.
+	syscall.Umask(0o022)
+	// The kernel gives the first thread the signals. So when a read or a poll of this thread returns,
+	// every signal has been caught that was sent before.
+	runtime.LockOSThread()
+	// Another thread hears of them at once.
+	runtime.GOMAXPROCS(2)
+	// Garbage comes from rotations alone.
+	debug.SetGCPercent(20)
+
+	var s logSignals
+	requests, err := logpipe.NewRequests(s.settle)
+	if err != nil {
+		return c.fatal("multilog", "unable to create event descriptor", err)
+	}
+	s.catch(requests)
+	// A lost standard error costs alerts, not the log. Nobody reads the channel.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	log, err := logpipe.OpenLog(logpipe.ParseScript(c.args), logpipe.Environment{
+		Start:  unix.AT_FDCWD,
+		Alerts: c.stderr,
+		Warn: func(text string, err error) {
+			if err == nil {
+				c.say("multilog: warning: " + text)
+				return
+			}
+			c.warn("multilog", text, err)
+		},
+		Fail:  func(text string, err error) { c.fatal("multilog", text, err) },
+		Pause: 5 * time.Second,
+	})
+	var refused *logpipe.OpenError
+	if errors.As(err, &refused) {
+		return c.fatal("multilog", refused.Text, refused.Err)
+	}
+	log.Copy(int(c.stdin.Fd()), requests)
+	log.Close()
+	return exitOK
+}
+
+// logSignals makes signals requests.
+type logSignals struct {
+	requests *logpipe.Requests
+	caught   [len(logRequests)]chan os.Signal
+	probe    chan os.Signal
+}
+
+var logRequests = [...]struct {
+	signal  syscall.Signal
+	request logpipe.Request
+}{
+	{syscall.SIGTERM, logpipe.Stop}, {syscall.SIGALRM, logpipe.Rotate}, {syscall.SIGHUP, logpipe.ReopenLogs},
+}
+
+// catch starts to catch the signals, until the process ends.
+func (s *logSignals) catch(requests *logpipe.Requests) {
+	s.requests = requests
+	s.probe = make(chan os.Signal, 1)
+	wake := make(chan os.Signal, 1)
+	for i, r := range logRequests {
+		// In a channel of its own only a signal is dropped that is there already.
+		s.caught[i] = make(chan os.Signal, 1)
+		signal.Notify(s.caught[i], r.signal)
+		signal.Notify(wake, r.signal)
+	}
+	go func() {
+		for range wake {
+			requests.Wake()
+		}
+	}()
+}
+
+// settle asks for what the signals that have been caught stand for.
+func (s *logSignals) settle() {
+	// Stop returns when all signals that have been caught are in their channels.
+	signal.Notify(s.probe, syscall.SIGTERM)
+	signal.Stop(s.probe)
+	for i, r := range logRequests {
+		select {
+		case <-s.caught[i]:
+			s.requests.Ask(r.request)
+		default:
+		}
+	}
+}

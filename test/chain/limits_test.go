@@ -1,0 +1,92 @@
+package chain_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"upkeep/test/harness"
+)
+
+func TestSoftlimit(t *testing.T) {
+	t.Parallel()
+	r := need(t, "softlimit")
+	const letters = "acdflmoprst"
+	values := []string{"=", "0", "1", "100", "4096", "8192", "65536", "300000", "1000000", "8000000", "40000000", "400000000",
+		"18446744073709551615", "18446744073709551616", "18446744073709601616", "", "12k", "x", "99999999999"}
+	for i := range 400 {
+		var args []string
+		for range 1 + r.IntN(3) {
+			letter := letters[r.IntN(len(letters))]
+			value := pick(r, values...)
+			if r.IntN(3) > 0 { // large enough to run something
+				value = fmt.Sprint(50_000_000 + r.IntN(1<<30))
+			}
+			if letter == 'f' || letter == 't' {
+				value = pick(r, "=", "1000000", "123456789")
+			}
+			if letter == 'o' {
+				value = pick(r, value, fmt.Sprint(10+r.IntN(3000)))
+			}
+			if r.IntN(2) == 0 || value == "" {
+				args = append(args, "-"+string(letter), value)
+			} else {
+				args = append(args, "-"+string(letter)+value)
+			}
+		}
+		child := pick(r, []string{"cat", "/proc/self/limits"}, []string{"cat", "/proc/self/limits"}, []string{"sh", "-c", "ulimit -a; exit 3"}, []string{"missing"}, []string{"/etc/passwd"}, nil)
+		if i%5 == 0 {
+			// Under a lower limit than the machine's.
+			script := `ulimit -Sn ` + fmt.Sprint(20+r.IntN(3000)) + `; ulimit -Hn 4000; ulimit -Sc 0; ulimit -Hc 100; ulimit -Hs 9000; exec "$0" "$@"`
+			var results []result
+			for _, path := range []string{"/usr/bin/softlimit", harness.Bin(t, "softlimit")} {
+				all := append([]string{"-c", script, path}, append(args, child...)...)
+				results = append(results, run{args: all}.of(t, "/bin/sh"))
+			}
+			if results[0] != results[1] {
+				t.Errorf("softlimit %q %q:\nours: %v\ndaemontools': %v", args, child, results[1], results[0])
+			}
+			continue
+		}
+		compare(t, "softlimit", run{args: append(args, child...)})
+	}
+	for _, args := range []string{"", "-z", "-a", "-c 0", "-a 1 -z", "-- true", "- true"} {
+		compare(t, "softlimit", run{args: strings.Fields(args)})
+	}
+}
+
+// Every chain loader hands on the limit of open files that it was given, not the one that Go has raised.
+func TestOpenFilesLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/ini", "", 0o644)
+	for _, args := range [][]string{
+		{"setuidgid", "root"}, {"envuidgid", "root"}, {"envdir", ""}, {"envini", dir + "/ini"}, {"setuser", "root"},
+		{"softlimit", "-c", "0"}, {"softlimit", "-a", "="}, {"setlock", dir + "/lock"}, {"pgrphack"}, {"fghack"},
+	} {
+		if args[0] == "envdir" {
+			args[1] = t.TempDir() // without files
+		}
+		script := `ulimit -Sn 123; exec "$0" "$@" sh -c 'ulimit -Sn'`
+		all := append([]string{"-c", script, harness.Bin(t, args[0])}, args[1:]...)
+		if got := (run{args: all}).of(t, "/bin/sh"); got != (result{stdout: "123\n"}) {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
+func TestLimitsOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	show := []string{"/bin/sh", "-c", "ulimit -Sv; ulimit -Sd; ulimit -Ss; ulimit -Sl; ulimit -Sn; ulimit -Sc"}
+	golden(t, "softlimit", run{env: []string{"SOFTLIMIT_MEMBYTES=102400000", "SOFTLIMIT_ALLBYTES=1", "SOFTLIMIT_OPENFILES=77", "SOFTLIMIT_LOCKEDBYTES=1024"}, args: append([]string{"-s", "1024000", "-c0"}, show...)},
+		result{stdout: "100000\n100000\n1000\n" + locked(t) + "77\n0\n"})
+	golden(t, "softlimit", run{env: []string{"SOFTLIMIT_CPUSECS=x"}, args: []string{"/bin/true"}}, result{code: 100, stderr: "softlimit: usage: softlimit [-a allbytes] [-c corebytes] [-d databytes] [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles] [-p processes] [-r residentbytes] [-s stackbytes] [-t cpusecs] child\n"})
+	harness.NeedRoot(t)
+	golden(t, "softlimit", run{args: []string{"-o-", "/bin/true"}}, result{code: 111, stderr: "softlimit: fatal: setrlimit failed: permission denied\n"})
+	golden(t, "softlimit", run{args: []string{"-c-", "/bin/sh", "-c", "ulimit -Hc"}}, result{stdout: "unlimited\n"})
+}
+
+// locked is what becomes of 102400000 bytes of locked memory on this machine.
+func locked(t *testing.T) string {
+	return run{args: []string{"-l", "102400000", "/bin/sh", "-c", "ulimit -Sl"}}.of(t, harness.Bin(t, "softlimit")).stdout
+}
