@@ -132,8 +132,8 @@ func (s *Supervisor) Begin() {
 		control, starting := dir.Control(), !def.Down && !s.ending.Load()
 		s.host.PostLater(func() { s.taken(def, bad, control, starting) })
 		s.record.report(s, err)
-		if starting { // at once: another step would come after those of all other services
-			launch(dir.Path(), def)
+		if starting { // while the next directory is taken up
+			s.lane.DoStart(func() { launch(dir.Path(), def) })
 		}
 	})
 }
