@@ -1,9 +1,9 @@
 // Package daemon supervises a service root with one process: it watches the directory, keeps the set of
 // services, starts and stops them in order, and does what falls to PID 1.
 //
-// One goroutine owns all state and runs what is posted to its mailbox. The others, for signals, deaths,
-// letters, directory changes and messages, only post. Whatever can block on a service's file system runs
-// on that service's lane.
+// All state has one owner at a time, who takes a turn and runs what is posted to the mailbox: one
+// goroutine, or after a death the one that has waited for it. The others, for letters, directory changes
+// and messages, only post. Whatever can block on a service's file system runs on that service's lane.
 package daemon
 
 import (
@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -66,8 +68,10 @@ type machinery struct {
 	mail     *mailbox
 	messages *messages
 	host     *supervisor.Host
-	children chan os.Signal
+	deaths   *reaper.Deaths
 	signals  chan os.Signal
+
+	turns    sync.Mutex // held by whoever acts as the owner of all state
 	finished bool
 	code     int
 }
@@ -92,20 +96,15 @@ func newMachinery(c Config) (*machinery, error) {
 	return m, nil
 }
 
-// run is the goroutine that owns all state. It runs what is posted, reaps, and handles signals, until
-// finish is called.
+// run takes a turn for what is posted and for each signal, until finish is called.
 func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
-	m.host.Reaper.Sweep() // what died before its signal was caught
-	for !m.finished {
+	go m.reap(onSweep)
+	for goOn := true; goOn; {
 		select {
 		case <-m.mail.wake:
-			m.mail.run()
-		case <-m.children:
-			left := m.host.Reaper.Sweep()
-			m.mail.run() // ends count from now on, not from the next turn on
-			onSweep(left)
+			goOn = m.turn(m.mail.run)
 		case s := <-m.signals:
-			onSignal(s.(unix.Signal))
+			goOn = m.turn(func() { onSignal(s.(unix.Signal)) })
 		}
 	}
 	m.host.Controls.Close()
@@ -113,8 +112,33 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 	return m.code
 }
 
+// reap takes a turn whenever a child has died, on the goroutine that has waited for it: waking another
+// one would take as long as all the rest of a restart.
+func (m *machinery) reap(onSweep func(left bool)) {
+	for goOn := true; goOn; {
+		m.deaths.Await()
+		goOn = m.turn(func() {
+			left := m.host.Reaper.Sweep()
+			m.mail.run() // ends count from now on, not from the next turn on
+			onSweep(left)
+		})
+		runtime.Gosched() // what follows from a death is done on this thread
+	}
+}
+
+// turn acts as the owner of all state, and tells whether there is more to do.
+func (m *machinery) turn(act func()) (goOn bool) {
+	m.turns.Lock()
+	defer m.turns.Unlock()
+	if !m.finished {
+		act()
+	}
+	return !m.finished
+}
+
 func (m *machinery) finish(code int) {
 	m.finished, m.code = true, code
+	m.mail.rouse()
 }
 
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns
@@ -138,12 +162,12 @@ func Run(c Config) (int, error) {
 	if err != nil {
 		return exitSystem, &RootError{c.Root, err}
 	}
-	signals, children := catchSignals()
+	signals, deaths := catchSignals()
 	harden()
 	if d.machinery, err = newMachinery(c); err != nil {
 		return exitSystem, err
 	}
-	d.signals, d.children = signals, children
+	d.signals, d.deaths = signals, deaths
 	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
 		return exitSystem, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
 	} else if err != nil {

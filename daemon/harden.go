@@ -8,9 +8,10 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"upkeep/reaper"
 )
 
 // readyThreads is how many threads the runtime is given before they can be missing: one that it needs
@@ -61,12 +62,11 @@ func keepDescriptors() {
 // catchSignals delivers every signal that has a meaning for somebody. A caught signal is at its default
 // in children, while one that we were started with ignored would stay ignored in them; and a process
 // that is PID 1 gets no signal that it does not catch. SIGURG is the runtime's own.
-func catchSignals() (all chan os.Signal, child chan os.Signal) {
+func catchSignals() (all chan os.Signal, deaths *reaper.Deaths) {
 	for n := unix.Signal(32); n <= 34; n++ { // the C library's: the runtime does not touch them
-		defaultAction(n)
+		reaper.DefaultAction(n)
 	}
-	child = make(chan os.Signal, 1)
-	signal.Notify(child, unix.SIGCHLD)
+	deaths = reaper.WatchDeaths()
 	all = make(chan os.Signal, 64)
 	for n := unix.Signal(1); n <= 64; n++ {
 		switch n {
@@ -78,14 +78,5 @@ func catchSignals() (all chan os.Signal, child chan os.Signal) {
 			signal.Notify(all, n)
 		}
 	}
-	return all, child
-}
-
-// defaultAction gives a signal its default action, whatever we were started with.
-func defaultAction(s unix.Signal) {
-	var action struct { // as the kernel has it
-		handler, flags, restorer uintptr
-		mask                     uint64
-	}
-	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, unsafe.Sizeof(action.mask), 0, 0)
+	return all, deaths
 }

@@ -9,13 +9,13 @@ import (
 // Supervise supervises the one directory that c.Root names, as daemontools' supervise does, until it is
 // told to leave. The error says why it could not be taken up.
 func Supervise(c Config) (int, error) {
-	signals, children := catchSignals()
+	signals, deaths := catchSignals()
 	harden()
 	m, err := newMachinery(c)
 	if err != nil {
 		return exitSystem, err
 	}
-	m.signals, m.children = signals, children
+	m.signals, m.deaths = signals, deaths
 	var refusal error
 	s := supervisor.New(m.host, supervisor.Config{
 		Name: c.Root, Label: c.Root, Path: c.Root, Stdin: unix.Stdin, Stdout: unix.Stdout,

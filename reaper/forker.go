@@ -7,7 +7,7 @@ import (
 )
 
 // crowd is from how many children on a fork is left to the forker.
-const crowd = 64
+const crowd = 256
 
 // A forker forks from a thread that has a table of descriptors of its own, with few in it. The kernel
 // copies the table for each child and closes its descriptors one by one before the program runs: with

@@ -12,7 +12,7 @@ import (
 // TestCrowd starts one process more where there are many already: it is what any other is, and has none
 // of the descriptors that we have opened.
 func TestCrowd(t *testing.T) {
-	const many = 80
+	const many = 260
 	for range many {
 		o := start(t, shell("exec sleep 1000"))
 		pid := o.started()[0]

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"os/signal"
 	"sync"
 	"testing"
 	"time"
@@ -55,11 +54,10 @@ var (
 	}{next: make(chan struct{})}
 )
 
-// sweep does what the daemon does on SIGCHLD.
+// sweep does what the daemon does.
 func sweep() {
-	hints := make(chan os.Signal, 1)
-	signal.Notify(hints, unix.SIGCHLD)
-	for range hints {
+	for deaths := reaper.WatchDeaths(); ; {
+		deaths.Await()
 		left := children.Sweep()
 		swept.Lock()
 		close(swept.next)
