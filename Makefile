@@ -3,7 +3,7 @@
 # make test         runs every test; UPKEEP_TEST_ALL=1 makes a test that this machine cannot run a failure
 # make bench        compares with the installed peers and records the table in docs/performance.md
 # make fuzz         runs each fuzz target for FUZZTIME
-# make install      DESTDIR= PREFIX=/usr/local
+# make install      DESTDIR= PREFIX=/usr/local; also the systemd units, and files for OpenRC and SysV init
 
 DESTDIR  =
 PREFIX   = /usr/local
@@ -45,6 +45,15 @@ install: all
 	@for c in $(COMMANDS); do ln -sf upkeep $(DESTDIR)$(PREFIX)/bin/$$c; done
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 $(foreach c,upkeep $(COMMANDS),docs/man/$(c).8) $(DESTDIR)$(PREFIX)/share/man/man8
+	@# systemd looks there itself; what is for other inits is copied by hand, see docs/init.md.
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/upkeep
+	$(call place,init/systemd/upkeep.service,644,lib/systemd/system/upkeep.service)
+	$(call place,init/systemd/upkeep@.service,644,lib/systemd/system/upkeep@.service)
+	$(call place,init/openrc/upkeep,755,share/upkeep/openrc)
+	$(call place,init/sysv/inittab,644,share/upkeep/inittab)
+
+# place installs a file that names programs of PREFIX.
+place = sed 's,/usr/local/bin/,$(PREFIX)/bin/,g' $(1) >$(DESTDIR)$(PREFIX)/$(3) && chmod $(2) $(DESTDIR)$(PREFIX)/$(3)
 
 clean:
 	rm -rf bin

@@ -70,6 +70,7 @@ type machinery struct {
 	host     *supervisor.Host
 	deaths   *reaper.Deaths
 	signals  chan os.Signal
+	notify   *notifier // nil where no service manager listens
 
 	turns    sync.Mutex // held by whoever acts as the owner of all state
 	finished bool
@@ -87,8 +88,9 @@ func newMachinery(c Config) (*machinery, error) {
 		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
-		Env:        os.Environ(), Format: c.Status, Stderr: unix.Stderr,
+		Env:        withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
+	m.notify = newNotifier(m)
 	m.host.Reaper.Prepare()
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
@@ -106,6 +108,7 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 		case s := <-m.signals:
 			goOn = m.turn(func() { onSignal(s.(unix.Signal)) })
 		}
+		m.notify.turned()
 	}
 	m.host.Controls.Close()
 	m.messages.close(time.Second)
@@ -132,6 +135,7 @@ func (m *machinery) turn(act func()) (goOn bool) {
 	defer m.turns.Unlock()
 	if !m.finished {
 		act()
+		m.notify.turned()
 	}
 	return !m.finished
 }
@@ -175,6 +179,7 @@ func Run(c Config) (int, error) {
 	}
 	d.scan = newScanner(d)
 	d.watch = newWatcher(d)
+	d.notify.begin(d.summary)
 	d.mail.post(d.rescan)
 	return d.run(d.onSignal, d.onSweep), nil
 }
@@ -211,6 +216,7 @@ func (d *daemon) onSignal(s unix.Signal) {
 	case unix.SIGQUIT:
 		d.stopAll(nil, time.Second)
 	case unix.SIGHUP, unix.SIGALRM:
+		d.notify.reloading()
 		d.rescan()
 	case unix.SIGUSR1:
 		d.messages.warn("", "USR1: this version cannot resume in place; nothing has changed")

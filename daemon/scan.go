@@ -148,11 +148,11 @@ func (d *daemon) unlisted(number int, names []string) {
 			delete(sc.problems, name)
 		}
 	}
-	d.scanned()
 	if !sc.complete {
 		sc.complete = true
 		d.startCommand()
 	}
+	d.scanned()
 }
 
 // scanned decides when the next scan is.
@@ -163,6 +163,9 @@ func (d *daemon) scanned() {
 	d.tidy()
 	next := safetyInterval
 	retry := !sc.again
+	if sc.complete && !sc.again {
+		d.notify.scanned(d.starts)
+	}
 	switch {
 	case sc.again:
 		next = max(scanGap-took, scanShare*took)

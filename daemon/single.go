@@ -23,10 +23,13 @@ func Supervise(c Config) (int, error) {
 		Refused:  func(err error) { refusal = err; m.finish(exitSystem) },
 		Released: func() { m.finish(exitOK) },
 	})
+	m.notify.begin(func() string { return s.State().Phase.String() })
+	m.notify.scanned(func() []func() bool { return []func() bool{s.Tried} })
 	m.mail.post(s.Begin)
 	onSignal := func(sig unix.Signal) {
 		switch sig { // as daemontools-encore's
 		case unix.SIGTERM, unix.SIGINT:
+			m.notify.stop()
 			s.Stop()
 		case unix.SIGTSTP:
 			s.Letters("p")

@@ -103,6 +103,10 @@ func (s *Supervisor) SetNote(note string) {
 // State returns the present state.
 func (s *Supervisor) State() State { return s.state }
 
+// Tried tells whether the directory is taken up and the attempt to start the service, if it is to be
+// started, is over.
+func (s *Supervisor) Tried() bool { return s.begun && s.state.Phase != Starting }
+
 // Begin takes the directory up and starts the service unless it is to be down.
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
