@@ -39,6 +39,11 @@ func help(c *call) int {
 		}
 		text = e.String()
 	}
+	return c.show(text)
+}
+
+// show answers with text what was asked for.
+func (c *call) show(text string) int {
 	if _, err := io.WriteString(c.stdout, text); err != nil {
 		return c.fatal("upkeep", "unable to write the output", err)
 	}

@@ -17,22 +17,22 @@ import (
 // multilog logs its standard input as a script says, until the end of that, or until a TERM. ALRM finishes
 // the current log files; HUP, of which daemontools' multilog dies, opens the files by their names again.
 func multilog(c *call) int {
-	// The modes of the files are part of what the directory tells.
-	syscall.Umask(0o022)
 	// The kernel gives the first thread the signals. So when a read or a poll of this thread returns,
 	// every signal has been caught that was sent before.
 	runtime.LockOSThread()
-	// Another thread hears of them at once.
-	runtime.GOMAXPROCS(2)
-	// Garbage comes from rotations alone.
-	debug.SetGCPercent(20)
-
+	// Nothing that takes time comes before: until then a TERM kills.
 	var s logSignals
 	requests, err := logpipe.NewRequests(s.settle)
 	if err != nil {
 		return c.fatal("multilog", "unable to create event descriptor", err)
 	}
 	s.catch(requests)
+	// Another thread hears of them at once.
+	runtime.GOMAXPROCS(2)
+	// Garbage comes from rotations, and a little from each look for signals.
+	debug.SetGCPercent(20)
+	// The modes of the files are part of what the directory tells.
+	syscall.Umask(0o022)
 	// A lost standard error costs alerts, not the log. Nobody reads the channel.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 

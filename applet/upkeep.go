@@ -33,8 +33,8 @@ func svscan(c *call) int {
 
 func (c *call) supervise(program, root string, config daemon.Config, err error) int {
 	if errors.Is(err, flag.ErrHelp) {
-		io.WriteString(c.stdout, upkeepUsage+"\n")
-		return exitOK
+		e, _ := findHelp(program)
+		return c.show(e.String() + "upkeep help lists all commands, upkeep help NAME shows how one is used\n")
 	}
 	if err != nil {
 		c.say(program + ": " + err.Error())

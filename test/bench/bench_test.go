@@ -126,3 +126,23 @@ func TestBudgets(t *testing.T) {
 		t.Errorf("exceeded: %v, report:\n%s", exceeded, text)
 	}
 }
+
+func TestLoggerBudgets(t *testing.T) {
+	b := &bench{peers: []peer{{name: ours}, {name: baseline}},
+		samples: map[figure]map[string][]float64{
+			logRate:    {ours: {700e6}, baseline: {100e6}, plainCopy: {1000e6}},
+			chainStart: {ours: {0.005}, baseline: {0.002}},
+		}}
+	text, exceeded := b.report()
+	for _, want := range []string{
+		"| 700 MB/s (7.00×) | 100 MB/s | ≥ 7 × daemontools, kept |", "| 0.70 (7.00×) | 0.10 | ≥ 0.4, kept |", "more than daemontools, kept |",
+	} {
+		if exceeded || !strings.Contains(text, want) {
+			t.Errorf("exceeded: %v, no %q in:\n%s", exceeded, want, text)
+		}
+	}
+	b.samples[logRate][ours][0] = 300e6
+	if text, exceeded := b.report(); !exceeded || strings.Count(text, "**exceeded**") != 2 {
+		t.Errorf("exceeded: %v, report:\n%s", exceeded, text)
+	}
+}

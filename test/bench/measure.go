@@ -39,7 +39,7 @@ const (
 // A group of figures is measured together, on one peer at a time.
 type group struct {
 	name    string
-	once    bool // counting gives the same each time
+	once    bool // it gives the same each time, or nearly so
 	measure func(b *bench, ctx context.Context, p peer, run int) error
 }
 
@@ -51,6 +51,9 @@ var groups = []group{
 	{"death", false, (*bench).measureDeath},
 	{"size", false, (*bench).measureSize},
 	{"logged", true, (*bench).measureLogged},
+	{"multilog", false, (*bench).measureLog},
+	{"logmemory", true, (*bench).measureLogMemory},
+	{"chain", false, (*bench).measureChain},
 }
 
 // idleGroup is measured on all peers at the same time: there is nothing to get in each other's way.

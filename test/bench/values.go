@@ -29,6 +29,21 @@ func atMostTimes(factor float64) func(value, base float64) bool {
 	return func(value, base float64) bool { return math.IsNaN(base) || value <= factor*base }
 }
 
+// atMostMore is a budget relative to the baseline.
+func atMostMore(than float64) func(value, base float64) bool {
+	return func(value, base float64) bool { return math.IsNaN(base) || value <= base+than }
+}
+
+// atLeast is a budget of its own, of what there can't be too much of.
+func atLeast(limit float64) func(value, base float64) bool {
+	return func(value, _ float64) bool { return value >= limit }
+}
+
+// atLeastTimes is the same relative to the baseline.
+func atLeastTimes(factor float64) func(value, base float64) bool {
+	return func(value, base float64) bool { return math.IsNaN(base) || value >= factor*base }
+}
+
 func orNaN(v float64, ok bool) float64 {
 	if !ok {
 		return math.NaN()
@@ -51,6 +66,9 @@ func size(v float64) string {
 	}
 	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }
+
+// rate shows bytes per second.
+func rate(v float64) string { return fmt.Sprintf("%.0f MB/s", v/1e6) }
 
 // duration shows seconds, the short ones as milliseconds.
 func duration(v float64) string {

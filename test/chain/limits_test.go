@@ -2,6 +2,10 @@ package chain_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +57,56 @@ func TestSoftlimit(t *testing.T) {
 	for _, args := range []string{"", "-z", "-a", "-c 0", "-a 1 -z", "-- true", "- true"} {
 		compare(t, "softlimit", run{args: strings.Fields(args)})
 	}
+}
+
+// Another user than root may lower a hard limit, and not raise it again. setpriv changes only the ids, so both
+// softlimits start alike.
+func TestSoftlimitOfAUser(t *testing.T) {
+	t.Parallel()
+	harness.NeedRoot(t)
+	need(t, "softlimit")
+	setpriv := []string{"--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c"}
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		harness.Skip(t, "%v", err)
+	}
+	ours := filepath.Join(forAnyone(t), "softlimit")
+	for _, limits := range []string{":", "ulimit -n 300; ulimit -c 100", "ulimit -Sn 100; ulimit -Sc 0; ulimit -Ss 1000"} {
+		for _, args := range []string{
+			"-o 200", "-o 5000000", "-o=", "-c 0", "-c 51200", "-c 1000000", "-c=", "-s 2000000", "-s=", "-d 400000000 -o 250",
+			"-m 800000000", "-l 4096", "-l 99999999999", "-p 4000", "-r 18446744073709551615", "-f 1000 -t 100", "-a 18446744073709551616", "-o x",
+		} {
+			var results []result
+			for _, path := range []string{"/usr/bin/softlimit", ours} {
+				script := limits + `; exec "$0" "$@" /bin/sh -c 'id -u; ulimit -Sa; ulimit -Ha'`
+				all := append(append(slices.Clone(setpriv), script, path), strings.Fields(args)...)
+				results = append(results, run{args: all, dir: "/"}.of(t, "setpriv"))
+			}
+			if results[0] != results[1] {
+				t.Errorf("%s; softlimit %s:\nours: %v\ndaemontools': %v", limits, args, results[1], results[0])
+			}
+		}
+	}
+}
+
+// forAnyone is a directory with a copy of our softlimit that every user may run.
+func forAnyone(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "upkeep-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program, err := os.ReadFile(harness.Bin(t, "softlimit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/softlimit", string(program), 0o755)
+	for _, path := range []string{dir, dir + "/softlimit"} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // Every chain loader hands on the limit of open files that it was given, not the one that Go has raised.

@@ -182,6 +182,9 @@ func TestHelpAnswers(t *testing.T) {
 		{[]string{"help", "svok"}, 0, "usage: svok dir\nsvok: tell whether a service is supervised\n", ""},
 		{[]string{"help", "install"}, 0,
 			"usage: upkeep install DIR\nupkeep install: make a link for each command in a directory\n", ""},
+		{[]string{"svscan", "--help"}, 0,
+			"usage: svscan [option ...] [root] [-- command [arg ...]]\nsvscan: supervise every service below a directory, in place of daemontools' svscan\n" +
+				"upkeep help lists all commands, upkeep help NAME shows how one is used\n", ""},
 		{[]string{"help", "nonsense"}, 100, "", "upkeep: fatal: there is no command nonsense; upkeep help lists them\n"},
 		{[]string{"help", ""}, 100, "", "upkeep: fatal: there is no command ; upkeep help lists them\n"},
 		{[]string{"help", "svc", "svok"}, 100, "", "upkeep: usage: upkeep help [NAME]\n"},
@@ -194,6 +197,26 @@ func TestHelpAnswers(t *testing.T) {
 			t.Errorf("upkeep %q: exit code %d, %q and %q; want %d, %q and %q",
 				c.args, code, stdout.String(), stderr.String(), c.code, c.stdout, c.stderr)
 		}
+	}
+}
+
+// TestHelpOption: --help says what help says, and more, and is no wrong usage; what is gets the usage line.
+func TestHelpOption(t *testing.T) {
+	upkeep := harness.Bin(t, "upkeep")
+	want, _ := harness.Run(t, upkeep, "help", "upkeep")
+	for _, option := range []string{"--help", "-h"} {
+		cmd := exec.Command(upkeep, option)
+		stdout, err := cmd.Output() // not what is on standard error
+		if err != nil || !strings.HasPrefix(string(stdout), want) || !strings.Contains(string(stdout), "upkeep help NAME") {
+			t.Errorf("%s: %v, %q", option, err, stdout)
+		}
+	}
+	cmd := exec.Command(upkeep, "--nonsense")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, _ := cmd.Output()
+	if code := cmd.ProcessState.ExitCode(); code != 100 || len(stdout) > 0 || !strings.Contains(stderr.String(), "\nupkeep: usage: upkeep [") {
+		t.Errorf("exit code %d, %q and %q", code, stdout, stderr.String())
 	}
 }
 
