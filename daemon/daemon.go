@@ -2,8 +2,9 @@
 // services, starts and stops them in order, and does what falls to PID 1.
 //
 // All state has one owner at a time, who takes a turn and runs what is posted to the mailbox: one
-// goroutine, or after a death the one that has waited for it. The others, for letters, directory changes
-// and messages, only post. Whatever can block on a service's file system runs on that service's lane.
+// goroutine, or after a death that means a restart the one that has waited for it. The others, for letters,
+// directory changes and messages, only post. Whatever can block on a service's file system runs on that
+// service's lane.
 package daemon
 
 import (
@@ -11,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -84,7 +84,7 @@ func newMachinery(c Config) (*machinery, error) {
 	}
 	m := &machinery{mail: newMailbox(), messages: newMessages(c.Program, unix.Stderr)}
 	m.host = &supervisor.Host{
-		Post: m.mail.post, PostLater: m.mail.postLater,
+		Post: m.mail.post, PostLater: m.mail.postLater, PostEnd: m.mail.postEnd,
 		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
@@ -100,7 +100,7 @@ func newMachinery(c Config) (*machinery, error) {
 
 // run takes a turn for what is posted and for each signal, until finish is called.
 func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
-	go m.reap(onSweep)
+	m.reap(onSweep)
 	for goOn := true; goOn; {
 		select {
 		case <-m.mail.wake:
@@ -115,18 +115,32 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 	return m.code
 }
 
-// reap takes a turn whenever a child has died, on the goroutine that has waited for it: waking another
-// one would take as long as all the rest of a restart.
+// reap looks for dead children on a goroutine that waits for them and, where it forks fast, itself executes
+// what is to be started again: waking another one would take as long as all the rest of a restart. If it
+// gets stuck in that, another one takes its place.
 func (m *machinery) reap(onSweep func(left bool)) {
-	for goOn := true; goOn; {
-		m.deaths.Await()
-		goOn = m.turn(func() {
-			left := m.host.Reaper.Sweep()
-			m.mail.run() // ends count from now on, not from the next turn on
-			onSweep(left)
-		})
-		runtime.Gosched() // what follows from a death is done on this thread
-	}
+	m.host.Reaper.Aside(func(lean bool) {
+		for goOn := true; goOn; {
+			if pid := m.deaths.Await(); lean && pid != 0 && m.restart(pid, onSweep) {
+				return
+			}
+			goOn = m.turn(func() { // ends count from now on
+				left := m.host.Reaper.Sweep()
+				m.mail.post(func() { onSweep(left) })
+			})
+		}
+	})
+}
+
+// restart is the short way for one death. Looking for others comes after it: it takes a while where there
+// are many children. It returns true when this goroutine was relieved.
+func (m *machinery) restart(pid int, onSweep func(left bool)) (relieved bool) {
+	m.turn(func() {
+		m.host.Pool.Hold()
+		m.host.Reaper.Reap(pid)
+		m.mail.runShort()
+	})
+	return m.host.Pool.Work(func() { m.reap(onSweep) })
 }
 
 // turn acts as the owner of all state, and tells whether there is more to do.

@@ -6,8 +6,15 @@ import "sync"
 // nothing can hold up the reaper or the goroutine that hears the letters.
 type mailbox struct {
 	mu    sync.Mutex
-	queue []func()
+	queue []mail
 	wake  chan struct{} // holds one token while the queue is not empty
+}
+
+// mail is what to call. short, unless nil, is tried in its place by who has few descriptors: it uses none,
+// and returns false if it can do nothing.
+type mail struct {
+	run   func()
+	short func() bool
 }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
@@ -19,9 +26,12 @@ func (m *mailbox) post(f func()) {
 }
 
 // postLater queues a function for when somebody rouses the goroutine.
-func (m *mailbox) postLater(f func()) {
+func (m *mailbox) postLater(f func()) { m.postEnd(nil, f) }
+
+// postEnd is postLater for what may have a short way.
+func (m *mailbox) postEnd(short func() bool, f func()) {
 	m.mu.Lock()
-	m.queue = append(m.queue, f)
+	m.queue = append(m.queue, mail{f, short})
 	m.mu.Unlock()
 }
 
@@ -39,7 +49,27 @@ func (m *mailbox) run() {
 	batch := m.queue
 	m.queue = nil
 	m.mu.Unlock()
-	for _, f := range batch {
-		f()
+	for _, one := range batch {
+		one.run()
 	}
+}
+
+// runShort calls what is posted, in order, as far as there is a short way, and leaves the rest to the goroutine.
+func (m *mailbox) runShort() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) > 0 {
+		one := m.queue[0]
+		if one.short == nil || !m.unlocked(one.short) {
+			m.rouse()
+			return
+		}
+		m.queue = m.queue[1:]
+	}
+}
+
+func (m *mailbox) unlocked(f func() bool) bool {
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	return f()
 }

@@ -67,6 +67,40 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	<-ended
 }
 
+// TestTheShortWay: it goes as far as it is open, and overtakes nothing.
+func TestTheShortWay(t *testing.T) {
+	m := newMailbox()
+	var got []string
+	say := func(s string) func() { return func() { got = append(got, s) } }
+	short := func(s string, open bool) func() bool {
+		return func() bool {
+			if open {
+				got = append(got, "short "+s)
+			}
+			return open
+		}
+	}
+	m.postEnd(short("a", true), say("a"))
+	m.postEnd(short("b", false), say("b"))
+	m.postEnd(short("c", true), say("c"))
+	m.runShort()
+	select {
+	case <-m.wake:
+	default:
+		t.Error("nobody is woken for the rest")
+	}
+	m.run()
+	m.post(say("d"))
+	m.postEnd(short("e", true), say("e"))
+	<-m.wake
+	m.runShort()
+	<-m.wake
+	m.run()
+	if want := []string{"short a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestAnEmptyMailboxSleeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMailbox()

@@ -117,6 +117,7 @@ func (s *stopping) check() {
 		s.endNamespace(unix.SIGTERM)
 	}
 	s.swept(s.d.host.Reaper.Sweep())
+	s.d.mail.rouse() // to the ends that it has found
 }
 
 // swept goes on when a process has been reaped; left tells whether there are more.

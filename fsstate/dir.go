@@ -123,6 +123,9 @@ func (d *Dir) Path() string { return d.path }
 
 // Locate finds out where the service directory is now: another one may have taken its place.
 func (d *Dir) Locate() string {
+	if id, _, err := Identify(d.super); err == nil && id == d.id {
+		return d.path
+	}
 	if fd, err := d.openSuper(); err == nil {
 		unix.Close(fd)
 	}

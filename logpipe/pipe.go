@@ -60,6 +60,9 @@ func openFIFO(path string) (int, error) {
 	return fd, nil
 }
 
+// Named tells whether the Pipe has a name, by which its ends can be opened on any thread.
+func (p *Pipe) Named() bool { return p.path != "" }
+
 // Reader returns a new descriptor for reading only, which the caller closes.
 func (p *Pipe) Reader() (int, error) { return p.end(p.r, unix.O_RDONLY) }
 

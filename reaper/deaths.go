@@ -23,21 +23,21 @@ func WatchDeaths() *Deaths {
 	return d
 }
 
-// Await returns when there is a dead child to Sweep, or may be one. One goroutine at a time calls it.
-func (d *Deaths) Await() {
+// Await returns when there is a dead child, with its pid, or may be one, with 0. One goroutine at a time calls it.
+func (d *Deaths) Await() (pid int) {
 	DefaultAction(unix.SIGCHLD)
 	var info siginfo
 	for {
 		switch err := unix.Waitid(unix.P_ALL, 0, info.pointer(), unix.WEXITED|unix.WNOWAIT, nil); err {
 		case nil:
-			return
+			return info.pid()
 		case unix.EINTR:
 			continue
 		}
 		d.caught.set(unix.SIGCHLD)
 		if _, left := peek(); !left {
 			<-d.signals
-			return
+			return 0
 		}
 		DefaultAction(unix.SIGCHLD)
 	}

@@ -14,7 +14,8 @@ const crowd = 256
 // the three of each of a thousand services that would take longer than everything else.
 //
 // The thread belongs to one goroutine for good. (The runtime starts no thread from one that is locked,
-// so the table stays the forker's.)
+// so the table stays the forker's.) It serves starts in great number; a restart is forked by who has waited
+// for the death, on a thread like this one (lean.go).
 type forker struct {
 	requests chan forkRequest
 	results  chan forkResult
@@ -35,9 +36,14 @@ type forkResult struct {
 // have many of; what is open then stays open in the forker. Without it, or where the kernel refuses,
 // everything works, if more slowly.
 func (r *Reaper) Prepare() {
+	first, err := settle()
+	if err != nil {
+		return
+	}
+	r.lasting = first
 	f := &forker{requests: make(chan forkRequest), results: make(chan forkResult)}
 	ready := make(chan error)
-	go f.run(ready)
+	aside(func() { f.run(ready) })
 	if <-ready == nil {
 		r.forker = f
 	}
@@ -45,11 +51,9 @@ func (r *Reaper) Prepare() {
 
 // run ends with the process.
 func (f *forker) run(ready chan<- error) {
-	restore := Deafen()
 	err := unix.Unshare(unix.CLONE_FILES)
 	ready <- err
 	if err != nil {
-		restore()
 		return
 	}
 	for q := range f.requests {
@@ -59,9 +63,9 @@ func (f *forker) run(ready chan<- error) {
 }
 
 // fork leaves the fork to the forker where that pays and can be done: it has no descriptors but the first
-// three, and is not waited for while it is busy.
+// three, and is not waited for while it is busy. A thread that has few descriptors itself forks itself.
 func (r *Reaper) fork(path string, args []string, attr *syscall.ProcAttr) (int, error) {
-	if r.forker == nil || !r.crowded() || !standard(attr.Files) {
+	if r.forker == nil || !r.crowded() || !standard(attr.Files) || r.lean.Load() == int64(unix.Gettid()) {
 		return forkExec(path, args, attr)
 	}
 	select {

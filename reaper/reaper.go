@@ -11,6 +11,7 @@ package reaper
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,9 @@ type Owner interface {
 
 // A Reaper is the parent of every process that it starts. The zero value is ready.
 type Reaper struct {
-	forker *forker // nil without Prepare
+	forker  *forker      // nil without Prepare
+	lasting int          // descriptors from here on are opened after Prepare; 0 without it
+	lean    atomic.Int64 // the thread that Aside has prepared last
 
 	mu       sync.Mutex
 	children map[int]*child
@@ -78,7 +81,7 @@ func (r *Reaper) Sweep() (left bool) {
 		if pid == 0 {
 			return left
 		}
-		r.reap(pid)
+		r.Reap(pid)
 	}
 }
 
@@ -94,7 +97,8 @@ func peek() (pid int, left bool) {
 	}
 }
 
-func (r *Reaper) reap(pid int) {
+// Reap reaps one dead child.
+func (r *Reaper) Reap(pid int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := Exit{Pid: pid}

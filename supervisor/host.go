@@ -13,10 +13,13 @@ type Host struct {
 	Post func(func()) // queues a function for the Host's goroutine; never blocks
 	// PostLater is Post for a step of a Lane: the Pool wakes the Host's goroutine when it is worth it.
 	PostLater func(func())
-	Reaper    *reaper.Reaper
-	Pool      *Pool
-	Controls  *Controls
-	Warn      func(who, format string, args ...any) // one line for the administrator; never blocks
+	// PostEnd is PostLater for the end of a process. short does the same, if it returns true, and uses no
+	// descriptor: it may be called in place of f by a goroutine that has others.
+	PostEnd  func(short func() bool, f func())
+	Reaper   *reaper.Reaper
+	Pool     *Pool
+	Controls *Controls
+	Warn     func(who, format string, args ...any) // one line for the administrator; never blocks
 	// StartError is the line that daemontools' supervise prints when it cannot execute run.
 	StartError func(dir string, err error)
 	Env        []string

@@ -97,7 +97,7 @@ func newHouse(t *testing.T) *house {
 	}
 	h := &house{t: t, wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
 	h.host = &Host{
-		Post: h.post, PostLater: h.post, Reaper: &children, Pool: &Pool{}, Controls: controls,
+		Post: h.post, PostLater: h.post, PostEnd: h.postEnd, Reaper: &children, Pool: &Pool{}, Controls: controls,
 		Warn: func(who, format string, args ...any) {
 			h.said = append(h.said, who+": "+fmt.Sprintf(format, args...))
 		},
@@ -116,6 +116,8 @@ func newHouse(t *testing.T) *house {
 	})
 	return h
 }
+
+func (h *house) postEnd(_ func() bool, f func()) { h.post(f) }
 
 func (h *house) post(f func()) {
 	h.mu.Lock()

@@ -15,7 +15,8 @@ const stuckAfter = 250 * time.Millisecond
 // program, the other does everything else meanwhile. Each takes Lanes in the order in which they came to
 // it, so that services are started in the order in which that was asked for, and a thousand of them need
 // two threads. A worker that is stuck, on a file system that does not answer, is left to itself and the
-// next one goes on. There is no worker when there is nothing to do.
+// next one goes on. There is no worker when there is nothing to do. A goroutine that brings about a start may
+// be the worker for it (lend.go).
 type Pool struct {
 	// Rouse wakes the goroutine that steps post to. It is called when there is nothing more to do, or
 	// every so often: waking it for each of a thousand steps would cost more than they do.
@@ -35,11 +36,15 @@ type crew struct {
 	queue   []*Lane
 	current *worker // the one that takes the next Lane; nil when there is none
 	watch   *time.Timer
-	silent  int // steps since Rouse was called
+	silent  int  // steps since Rouse was called
+	held    bool // nobody is hired until Work is called
 }
 
 type worker struct {
 	since time.Time // when its present step was begun
+	// relief is called when another one takes the place of a worker that is lent and stuck; nil for one
+	// that is hired. It must not block.
+	relief func()
 }
 
 type stepKind uint8
@@ -60,6 +65,7 @@ type Lane struct {
 type step struct {
 	run    func()
 	kind   stepKind
+	quick  bool // Work may run it
 	status bool
 }
 
@@ -78,6 +84,10 @@ func (l *Lane) Do(run func()) { l.add(step{run: run}) }
 
 // DoStart queues a step that forks.
 func (l *Lane) DoStart(run func()) { l.add(step{run: run, kind: startStep}) }
+
+// DoQuickStart queues a step that forks and may be run by Work: it neither uses a descriptor by its number
+// nor opens one that lasts.
+func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, quick: true}) }
 
 // DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, status: true}) }
@@ -102,9 +112,11 @@ func (p *Pool) enqueue(l *Lane) {
 	c := &p.crews[l.steps[0].kind]
 	c.kind = l.steps[0].kind
 	c.queue = append(c.queue, l)
-	if c.current == nil || c.current.stuck() {
+	switch {
+	case c.current == nil && c.held:
+	case c.current == nil || c.current.stuck():
 		p.hire(c)
-	} else {
+	default:
 		p.keepWatch(c)
 	}
 }
@@ -115,6 +127,9 @@ func (w *worker) stuck() bool { return time.Since(w.since) >= stuckAfter }
 func (p *Pool) hire(c *crew) {
 	if c.current != nil { // what it has posted before it got stuck
 		p.rouse(c)
+		if c.current.relief != nil {
+			c.current.relief()
+		}
 	}
 	w := &worker{since: time.Now()}
 	c.current = w
@@ -135,7 +150,7 @@ func (p *Pool) inspect(c *crew) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.watch = nil
-	if c.current == nil || len(c.queue) == 0 {
+	if c.current == nil || len(c.queue) == 0 && c.current.relief == nil {
 		return
 	}
 	if c.current.stuck() {
@@ -167,7 +182,7 @@ func (p *Pool) work(c *crew, w *worker) {
 func (p *Pool) run(c *crew, w *worker, l *Lane) {
 	for left := len(l.steps); left > 0; left-- {
 		s := l.steps[0]
-		if s.kind != c.kind && p.crews[s.kind].current != nil {
+		if s.kind != c.kind && p.crews[s.kind].current != nil || w.relief != nil && !s.quick {
 			p.enqueue(l)
 			return
 		}

@@ -167,7 +167,7 @@ func ended(s State, e Event) (State, []Action) {
 		s.Phase = Waiting
 		return s, append(record, Action{Kind: Pause, For: least - e.Since, Jitter: s.Pace > 0})
 	}
-	return start(s, record)
+	return start(s, nil) // what is recorded is the new process
 }
 
 // pace is the least time between starts after a process that lived for e.Since: without a backoff file

@@ -35,7 +35,7 @@ w              -                             defer          WINCH               
 started        -                             up rec         -                             -                             -
 failed         -                             waiting rec pause   waiting rec pause        down rec                      -
 died young     -                             -              waiting rec pause             down rec                      -
-died old       -                             -              starting rec start            down rec                      -
+died old       -                             -              starting start                down rec                      -
 pause over     -                             -              -                             -                             starting start
 overdue        -                             -              -                             KILL                          -
 changed        -                             -              -                             -                             -

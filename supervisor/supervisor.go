@@ -348,19 +348,42 @@ func (p process) Started(pid int) {
 
 func (p process) Exited(e reaper.Exit) {
 	now := time.Now()
-	p.s.host.Post(func() { p.s.onExited(e, now) })
+	p.s.host.PostEnd(
+		func() bool { return p.s.restart(e, now) },
+		func() { p.s.onExited(e, now) },
+	)
 }
 
 // start executes run, on the lane.
 func (s *Supervisor) start() {
 	s.started = time.Now()
 	launch := s.launcher()
-	s.lane.DoStart(func() {
+	quick := !s.def.Remote && (s.Pipe == nil || s.Pipe.Named())
+	do := s.lane.DoStart
+	if quick {
+		do = s.lane.DoQuickStart
+	}
+	do(func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.host.PostLater(func() { s.definition(def, bad) })
-		launch(path, def)
+		if quick && def.Remote { // by now: the trampoline's report is read on another thread
+			elsewhere(func() { launch(path, def) })
+		} else {
+			launch(path, def)
+		}
 	})
+}
+
+// elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
+func elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer reaper.Deafen()()
+		f()
+	}()
+	<-done
 }
 
 // launcher returns what a step needs to execute run.
@@ -450,10 +473,28 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		s.lastEnd.Code = new(e.Status.ExitStatus())
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
-	s.event(Event{Kind: Exited, Since: at.Sub(s.started)})
+	s.event(s.exited(at))
 	if s.events.Died != nil {
 		s.events.Died(e.Status, s.def.Essential, wanted)
 	}
+}
+
+// restart is onExited where nothing follows from the end but the next start.
+func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
+	if !s.begun || s.def.Essential || e.Launch != nil {
+		return false
+	}
+	_, actions := Next(s.state, s.exited(at))
+	if len(actions) != 1 || actions[0].Kind != Start {
+		return false
+	}
+	s.onExited(e, at)
+	return true
+}
+
+// exited is the event of an end.
+func (s *Supervisor) exited(at time.Time) Event {
+	return Event{Kind: Exited, Since: at.Sub(s.started), Backoff: s.def.Backoff, TimeoutKill: s.def.TimeoutKill}
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {
