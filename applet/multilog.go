@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +30,8 @@ func multilog(c *call) int {
 	s.catch(requests)
 	// Another thread hears of them at once.
 	runtime.GOMAXPROCS(2)
-	// Garbage comes from rotations, and a little from each look for signals.
+	// Garbage comes from processors and warnings alone. Without those it is never collected, which takes
+	// memory, too.
 	debug.SetGCPercent(20)
 	// The modes of the files are part of what the directory tells.
 	syscall.Umask(0o022)
@@ -62,7 +64,6 @@ func multilog(c *call) int {
 type logSignals struct {
 	requests *logpipe.Requests
 	caught   [len(logRequests)]chan os.Signal
-	probe    chan os.Signal
 }
 
 var logRequests = [...]struct {
@@ -75,7 +76,6 @@ var logRequests = [...]struct {
 // catch starts to catch the signals, until the process ends.
 func (s *logSignals) catch(requests *logpipe.Requests) {
 	s.requests = requests
-	s.probe = make(chan os.Signal, 1)
 	wake := make(chan os.Signal, 1)
 	for i, r := range logRequests {
 		// In a channel of its own only a signal is dropped that is there already.
@@ -90,11 +90,15 @@ func (s *logSignals) catch(requests *logpipe.Requests) {
 	}()
 }
 
+// waitUntilIdle returns when all signals that have been caught are in their channels. Notify and Stop of one
+// more channel would wait for that, too, but leave garbage at each read.
+//
+//go:linkname waitUntilIdle os/signal.signalWaitUntilIdle
+func waitUntilIdle()
+
 // settle asks for what the signals that have been caught stand for.
 func (s *logSignals) settle() {
-	// Stop returns when all signals that have been caught are in their channels.
-	signal.Notify(s.probe, syscall.SIGTERM)
-	signal.Stop(s.probe)
+	waitUntilIdle()
 	for i, r := range logRequests {
 		select {
 		case <-s.caught[i]:

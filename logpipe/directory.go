@@ -28,6 +28,9 @@ type directory struct {
 	current int
 	length  int64 // of current
 	sent    int64 // of which the kernel has been told to write that much to disk
+
+	name []byte // of an old file, for reuse
+	list []byte // for reuse, part of the list of the files
 }
 
 // openDirectory makes the directory if it is missing, locks it and finishes what a Log that was killed
@@ -188,11 +191,11 @@ func (d *directory) append(part []byte) int {
 // reopen goes on with the file that is called current now; where it still is the same, nothing changes.
 func (d *directory) reopen() {
 	fd := -1
-	d.env.persist("unable to create "+d.path+"/current", func() (err error) {
+	d.persist("create", "current", func() (err error) {
 		fd, err = openAt(d.fd, "current", appending, lockMode)
 		return err
 	})
-	d.env.persist("unable to set mode of "+d.path+"/current", func() error { return unix.Fchmod(fd, openMode) })
+	d.persist("set mode of", "current", func() error { return unix.Fchmod(fd, openMode) })
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) == nil {
 		d.length, d.sent = st.Size, st.Size
@@ -205,11 +208,19 @@ func (d *directory) reopen() {
 // markClosed puts current on disk and marks it as whole.
 func (d *directory) markClosed() {
 	d.sync(d.current, "current")
-	d.env.persist("unable to set mode of "+d.path+"/current", func() error { return unix.Fchmod(d.current, wholeMode) })
+	d.persist("set mode of", "current", func() error { return unix.Fchmod(d.current, wholeMode) })
 }
 
 func (d *directory) sync(fd int, name string) {
-	d.env.persist("unable to write "+d.path+"/"+name+" to disk", func() error { return unix.Fsync(fd) })
+	for {
+		err := unix.Fsync(fd)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			d.env.pause("unable to write "+d.path+"/"+name+" to disk", err)
+		}
+	}
 }
 
 func (d *directory) release() {

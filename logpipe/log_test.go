@@ -195,15 +195,42 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestLinesTakeNoMemory: nothing is allocated for a line.
-func TestLinesTakeNoMemory(t *testing.T) {
-	for _, script := range [][]string{{"t", "./d"}, {"T", "-*foo", "+*b*", "=st", "./d", "./e"}} {
-		l, _, _ := testLog(t, append([]string{"s2147483647"}, script...)...)
-		block := bytes.Repeat([]byte("some line of a log\n"), 100)
-		if n := testing.AllocsPerRun(20, func() { l.take(block); l.flush() }); n > 10 {
-			t.Errorf("%q: %v allocations for 100 lines", script, n)
+// TestNoGarbage: a Log that has run for a while allocates nothing, neither for a line nor for a read, nor
+// for a rotation.
+func TestNoGarbage(t *testing.T) {
+	none := func(what string, script []string, do func()) {
+		t.Helper()
+		if n := testing.AllocsPerRun(50, do); n > 0 {
+			t.Errorf("%q: %v allocations for %s", script, n, what)
 		}
+	}
+	requests, err := NewRequests(func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer requests.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	w.WriteString("something to read")
+	fd := int(r.Fd())
+	for _, script := range [][]string{
+		{"t", "n3", "./d"}, {"T", "-*foo", "+*b*", "F", "+*[x]*", "=st", "n3", "./d", "wother", "./e"},
+	} {
+		l, dir, said := testLog(t, script...)
+		block := bytes.Repeat([]byte("some line of a log\n\nx\n"), 100)
+		none("lines", script, func() { l.take(block); l.flush() })
+		long := bytes.Repeat([]byte("x"), 10000)
+		none("a part of a line", script, func() { l.take(long); l.flush() })
+		none("a read", script, func() { requests.Wake(); requests.wait(fd); requests.hear() })
+		none("a rotation", script, func() { l.take(block); l.Rotate() })
 		l.Close()
+		if old, _ := filepath.Glob(dir + "/[de]/@*"); len(old) != 2*len(l.script.directories) || said.Len() > 0 {
+			t.Errorf("%q: %d old files, said %q", script, len(old), said)
+		}
 	}
 }
 

@@ -6,15 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// persist tries until do succeeds. Nothing that fails once a Log is open ends it.
-func (e *Environment) persist(text string, do func() error) {
+// persist tries until do succeeds, which it does to the directory, or to the file of that name in it.
+// Nothing that fails once a Log is open ends it.
+func (d *directory) persist(doing, name string, do func() error) {
 	for {
 		err := do()
 		if err == nil {
 			return
 		}
 		if err != unix.EINTR {
-			e.pause(text, err)
+			place := d.path
+			if name != "" {
+				place += "/" + name
+			}
+			d.env.pause("unable to "+doing+" "+place, err)
 		}
 	}
 }

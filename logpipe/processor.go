@@ -17,8 +17,8 @@ func (d *directory) process(command string) {
 	}
 	d.onDisk("processed", wholeMode)
 	d.onDisk("newstate", 0)
-	d.env.persist("unable to remove "+d.path+"/previous", func() error { return unix.Unlinkat(d.fd, "previous", 0) })
-	d.env.persist("unable to rename newstate to state in directory "+d.path, func() error {
+	d.persist("remove", "previous", func() error { return unix.Unlinkat(d.fd, "previous", 0) })
+	d.persist("rename newstate to state in directory", "", func() error {
 		return unix.Renameat(d.fd, "newstate", d.fd, "state")
 	})
 }
@@ -26,14 +26,14 @@ func (d *directory) process(command string) {
 // onDisk makes sure that a file a processor has written is there, on disk, and has the mode, unless 0.
 func (d *directory) onDisk(name string, mode uint32) {
 	fd := -1
-	d.env.persist("unable to create "+d.path+"/"+name, func() (err error) {
+	d.persist("create", name, func() (err error) {
 		fd, err = openAt(d.fd, name, appending, lockMode)
 		return err
 	})
 	defer unix.Close(fd)
 	d.sync(fd, name)
 	if mode != 0 {
-		d.env.persist("unable to set mode of "+d.path+"/"+name, func() error { return unix.Fchmod(fd, mode) })
+		d.persist("set mode of", name, func() error { return unix.Fchmod(fd, mode) })
 	}
 }
 

@@ -21,6 +21,8 @@ type Requests struct {
 	pending atomic.Uint32
 	wake    int // an eventfd: readable while there may be requests
 	settle  func()
+	one     [8]byte // what wake counts; count is what it has counted, for reuse
+	count   [8]byte
 }
 
 // NewRequests returns Requests without any. Before input is read that there is, settle, unless nil, asks for
@@ -31,7 +33,7 @@ func NewRequests(settle func()) (*Requests, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Requests{wake: fd, settle: settle}, nil
+	return &Requests{wake: fd, settle: settle, one: [8]byte{1}}, nil
 }
 
 // Ask asks for r. Several that are not heard in between are one.
@@ -42,8 +44,7 @@ func (q *Requests) Ask(r Request) {
 
 // Wake makes a Log that waits look whether there is something to settle.
 func (q *Requests) Wake() {
-	one := [8]byte{1}
-	unix.Write(q.wake, one[:]) // fails only where more than enough are counted already
+	unix.Write(q.wake, q.one[:]) // fails only where more than enough are counted already
 }
 
 // hear returns the requests since the last call.
@@ -55,8 +56,7 @@ func (q *Requests) wait(fd int) bool {
 	n, _ := unix.Poll(both[:], -1)
 	if n > 0 && both[1].Revents != 0 {
 		// The count is cleared first: what is asked for after that counts anew.
-		var count [8]byte
-		unix.Read(q.wake, count[:])
+		unix.Read(q.wake, q.count[:])
 	}
 	if q.settle != nil {
 		q.settle()

@@ -1,6 +1,8 @@
 package logpipe
 
 import (
+	"bytes"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -14,18 +16,16 @@ import (
 func (d *directory) rotate() {
 	d.sync(d.current, "current")
 	unix.Close(d.current)
-	d.env.persist("unable to rename current to previous in directory "+d.path, func() error {
-		return unix.Renameat(d.fd, "current", d.fd, "previous")
+	d.persist("rename current to previous in directory", "", func() error {
+		return renameIn(d.fd, "current", "previous")
 	})
-	d.env.persist("unable to create "+d.path+"/current", func() (err error) {
-		d.current, err = openAt(d.fd, "current", appending, lockMode)
+	d.persist("create", "current", func() (err error) {
+		d.current, err = openIn(d.fd, "current", appending, lockMode)
 		return err
 	})
 	d.length, d.sent = 0, 0
-	d.env.persist("unable to set mode of "+d.path+"/current", func() error { return unix.Fchmod(d.current, openMode) })
-	d.env.persist("unable to set mode of "+d.path+"/previous", func() error {
-		return unix.Fchmodat(d.fd, "previous", wholeMode, 0)
-	})
+	d.persist("set mode of", "current", func() error { return unix.Fchmod(d.current, openMode) })
+	d.persist("set mode of", "previous", func() error { return chmodIn(d.fd, "previous", wholeMode) })
 	if d.processor == nil {
 		d.finish("previous", d.code)
 		return
@@ -39,8 +39,8 @@ func (d *directory) rotate() {
 func (d *directory) finish(name, code string) {
 	var st unix.Stat_t
 	var missing bool
-	d.env.persist("unable to stat "+d.path+"/"+name, func() error {
-		err := unix.Fstatat(d.fd, name, &st, 0)
+	d.persist("stat", name, func() error {
+		err := statIn(d.fd, name, &st)
 		missing = err == unix.ENOENT
 		if missing {
 			return nil
@@ -53,15 +53,15 @@ func (d *directory) finish(name, code string) {
 	if st.Nlink == 1 {
 		d.link(name, code)
 	}
-	d.env.persist("unable to remove "+d.path+"/"+name, func() error { return unix.Unlinkat(d.fd, name, 0) })
+	d.persist("remove", name, func() error { return unlinkIn(d.fd, name) })
 	d.prune()
 }
 
 // link gives name the name of an old file, by the time.
 func (d *directory) link(name, code string) {
 	for {
-		old := string(appendLabel(nil, time.Now())) + "." + code
-		err := unix.Linkat(d.fd, name, d.fd, old, 0)
+		d.name = append(append(appendLabel(d.name[:0], time.Now()), '.'), code...)
+		err := linkIn(d.fd, name, d.name)
 		switch err {
 		case nil:
 			return
@@ -70,7 +70,7 @@ func (d *directory) link(name, code string) {
 			// Within a microsecond of another, or in an hour that the clock shows twice.
 			time.Sleep(2 * time.Microsecond)
 		default:
-			d.env.pause("unable to link to "+d.path+"/"+old, err)
+			d.env.pause("unable to link to "+d.path+"/"+string(d.name), err)
 		}
 	}
 }
@@ -79,40 +79,76 @@ func (d *directory) link(name, code string) {
 // has a label's first character and length, as the original does, and removes none after the "@z…" where
 // no label is.
 func (d *directory) prune() {
+	var excess int
+	d.persist("read", "", func() error {
+		excess, d.name = 1-d.number, d.name[:0]
+		return d.eachOld(func(name []byte) {
+			if excess++; len(d.name) == 0 || bytes.Compare(name, d.name) < 0 {
+				d.name = append(d.name[:0], name...)
+			}
+		})
+	})
+	if excess == 1 && string(d.name) < "@z" && gone(unlinkIn(d.fd, d.name)) {
+		return // as most times
+	}
+	if excess > 0 {
+		d.pruneMany()
+	}
+}
+
+// pruneMany is prune for a directory where it is not just the oldest that has to go.
+func (d *directory) pruneMany() {
 	var names []string
-	d.env.persist("unable to read "+d.path, func() (err error) {
-		names, err = d.oldFiles()
-		return err
+	d.persist("read", "", func() error {
+		names = nil
+		return d.eachOld(func(name []byte) { names = append(names, string(name)) })
 	})
 	slices.Sort(names)
 	for excess := len(names) - d.number + 1; excess > 0 && len(names) > 0 && names[0] < "@z"; names = names[1:] {
 		// One that cannot be removed stays, and the next one goes in its place.
-		if err := unix.Unlinkat(d.fd, names[0], 0); err == nil || err == unix.ENOENT {
+		if gone(unlinkIn(d.fd, names[0])) {
 			excess--
 		}
 	}
 }
 
-func (d *directory) oldFiles() (old []string, err error) {
-	fd, err := openAt(d.fd, ".", reading|unix.O_DIRECTORY, 0)
+func gone(err error) bool { return err == nil || err == unix.ENOENT }
+
+// listSize is how much of a directory is read at once.
+const listSize = 2048
+
+// eachOld shows the names of the old files, which are good until visit returns.
+func (d *directory) eachOld(visit func(name []byte)) error {
+	fd, err := openIn(d.fd, ".", reading|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Close(fd)
-	var buf [4096]byte
+	if d.list == nil {
+		d.list = make([]byte, listSize)
+	}
 	for {
-		n, err := unix.ReadDirent(fd, buf[:])
+		n, err := unix.ReadDirent(fd, d.list)
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || n == 0 {
-			return old, err
+		if err != nil || n <= 0 {
+			return err
 		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			if name[0] == '@' && len(name) >= tai64.TextSize {
-				old = append(old, name)
+		for list := d.list[:n]; len(list) > 0; {
+			var name []byte
+			if name, list = cutEntry(list); name[0] == '@' && len(name) >= tai64.TextSize {
+				visit(name)
 			}
 		}
 	}
+}
+
+// cutEntry returns the name of the first entry of list, and the entries after it. It goes by struct
+// linux_dirent64 of getdents(2).
+func cutEntry(list []byte) (name, rest []byte) {
+	const length, text = 16, 19
+	end := binary.NativeEndian.Uint16(list[length:])
+	name, _, _ = bytes.Cut(list[text:end], []byte{0})
+	return name, list[end:]
 }

@@ -1,7 +1,6 @@
 package logpipe
 
 import (
-	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -36,5 +35,5 @@ func (s stamp) append(dst []byte, now time.Time) []byte {
 func appendLabel(dst []byte, now time.Time) []byte {
 	label := tai64.FromTime(now)
 	label.Nano = label.Nano/1000*1000 + 500
-	return hex.AppendEncode(append(dst, '@'), label.Append(make([]byte, 0, tai64.Size)))
+	return label.AppendText(dst)
 }

@@ -12,7 +12,7 @@ import (
 // Sizes of what loggers get.
 const (
 	linesSize   = 300 << 20
-	shortSize   = 32 << 20 // of lines of one byte, which become 15 times as much
+	shortSize   = 100 << 20 // of lines of one byte, which become 14 times as much
 	endlessSize = 1 << 30
 )
 
