@@ -21,6 +21,8 @@ type serviceJSON struct {
 	LastExit   *lastExitJSON `json:"last_exit"`
 	Cause      *string       `json:"cause"`
 	Note       *string       `json:"note"`
+	Cgroup     *string       `json:"cgroup"`
+	Usage      *usageJSON    `json:"usage"`
 	Error      *string       `json:"error"`
 	Log        *serviceJSON  `json:"log"`
 }
@@ -29,6 +31,7 @@ type lastExitJSON struct {
 	Code   *int    `json:"code"`
 	Signal *int    `json:"signal"`
 	Name   *string `json:"name"`
+	OOM    bool    `json:"oom"`
 	At     *string `json:"at"`
 }
 
@@ -46,8 +49,9 @@ func (s *service) json() *serviceJSON {
 	if i := s.info(); i != nil {
 		j.Starts, j.Restarts = i.Starts, restarts(i)
 		j.Cause, j.Note = some(i.Cause), some(i.Note)
+		j.Cgroup, j.Usage = some(i.Cgroup), usageOf(i)
 		if i.Code != nil || i.Signal != nil || i.Ended != nil {
-			j.LastExit = &lastExitJSON{Code: i.Code, Signal: i.Signal}
+			j.LastExit = &lastExitJSON{Code: i.Code, Signal: i.Signal, OOM: i.OOM}
 			if i.Signal != nil {
 				j.LastExit.Name = new(signalName(*i.Signal))
 			}

@@ -31,6 +31,7 @@ func (s *service) writeLong(out io.Writer) {
 		if end := lastExit(i); end != "" {
 			line("last exit", "%s", end)
 		}
+		writeUsage(line, i)
 		if i.Note != "" {
 			line("note", "%s", i.Note)
 		}
@@ -73,6 +74,9 @@ func lastExit(i *fsstate.Info) string {
 	switch {
 	case i.Signal != nil:
 		end = "killed by " + signalName(*i.Signal)
+		if i.OOM {
+			end += " of the kernel, out of memory"
+		}
 	case i.Code != nil:
 		end = fmt.Sprintf("code %d", *i.Code)
 	case i.Ended != nil:

@@ -181,15 +181,15 @@ func TestSvstatJSON(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", what, b, want)
 		}
 	}
-	check("service", got[0], fmt.Sprintf(`{"cause":null,"dir":%q,"error":null,`+
-		`"last_exit":{"at":"2026-09-21T14:13:20.123456789Z","code":null,"name":"SIGSEGV","signal":11},"normally":"up",`+
-		`"note":"a\u001bb","paused":false,"phase":"up","pid":1234,"restarts":6,"starts":7,"supervised":true,"up":true,"want":"up"}`, f.dir))
-	check("its log", log, fmt.Sprintf(`{"cause":"restarts in 1s","dir":%q,"error":null,`+
-		`"last_exit":{"at":null,"code":111,"name":null,"signal":null},"log":null,"normally":"up",`+
-		`"note":null,"paused":false,"phase":"waiting","pid":null,"restarts":0,"starts":1,"supervised":true,"up":false,"want":"up"}`, f.dir+"/log"))
-	check("missing", got[1], `{"cause":null,"dir":"/nonexistent","error":"unable to chdir: file does not exist",`+
+	check("service", got[0], fmt.Sprintf(`{"cause":null,"cgroup":null,"dir":%q,"error":null,`+
+		`"last_exit":{"at":"2026-09-21T14:13:20.123456789Z","code":null,"name":"SIGSEGV","oom":false,"signal":11},"normally":"up",`+
+		`"note":"a\u001bb","paused":false,"phase":"up","pid":1234,"restarts":6,"starts":7,"supervised":true,"up":true,"usage":null,"want":"up"}`, f.dir))
+	check("its log", log, fmt.Sprintf(`{"cause":"restarts in 1s","cgroup":null,"dir":%q,"error":null,`+
+		`"last_exit":{"at":null,"code":111,"name":null,"oom":false,"signal":null},"log":null,"normally":"up",`+
+		`"note":null,"paused":false,"phase":"waiting","pid":null,"restarts":0,"starts":1,"supervised":true,"up":false,"usage":null,"want":"up"}`, f.dir+"/log"))
+	check("missing", got[1], `{"cause":null,"cgroup":null,"dir":"/nonexistent","error":"unable to chdir: file does not exist",`+
 		`"last_exit":null,"log":null,"normally":null,"note":null,"paused":null,"phase":null,"pid":null,"restarts":null,`+
-		`"seconds":null,"since":null,"starts":null,"supervised":null,"up":null,"want":null}`)
+		`"seconds":null,"since":null,"starts":null,"supervised":null,"up":null,"usage":null,"want":null}`)
 }
 
 func TestSvstatJSONSupervised(t *testing.T) {

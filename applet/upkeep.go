@@ -5,14 +5,16 @@ import (
 	"flag"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
+	"upkeep/cgroup"
 	"upkeep/daemon"
 	"upkeep/fsstate"
 )
 
 const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools] [--state=DIR]" +
-	" [--stop-timeout=TIME] [--prune] [ROOT] [-- COMMAND [ARG...]]"
+	" [--stop-timeout=TIME] [--prune] [--cgroup=auto|off|require|DIR] [ROOT] [-- COMMAND [ARG...]]"
 
 // upkeep is the daemon: it supervises every service directory below ROOT, which is /service unless it
 // is given.
@@ -32,6 +34,13 @@ func svscan(c *call) int {
 }
 
 func (c *call) supervise(program, root string, config daemon.Config, err error) int {
+	config.Program, config.StartError = program, startError
+	if config.Root == "" {
+		config.Root, config.CommandOnly = root, true
+	}
+	if machine := daemon.OnMachine(); machine != nil {
+		machine.Run(config, err) // for good
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		e, _ := findHelp(program)
 		return c.show(e.String() + "upkeep help lists all commands, upkeep help NAME shows how one is used\n")
@@ -40,11 +49,6 @@ func (c *call) supervise(program, root string, config daemon.Config, err error) 
 		c.say(program + ": " + err.Error())
 		return c.usage(upkeepUsage)
 	}
-	config.Program = program
-	if config.Root == "" {
-		config.Root = root
-	}
-	config.StartError = startError
 	code, err := daemon.Run(config)
 	var noRoot *daemon.RootError
 	switch {
@@ -66,6 +70,14 @@ func parseUpkeep(args []string) (daemon.Config, error) {
 	options.BoolVar(&config.Prune, "prune", false, "")
 	options.Func("status", "", func(name string) (err error) {
 		config.Status, err = fsstate.ParseFormat(name)
+		return err
+	})
+	options.Func("cgroup", "", func(value string) (err error) {
+		if strings.HasPrefix(value, "/") {
+			config.Cgroup, config.CgroupDir = cgroup.Require, value
+			return nil
+		}
+		config.Cgroup, err = cgroup.ParsePolicy(value)
 		return err
 	})
 	if i := slices.Index(args, "--"); i >= 0 {

@@ -40,6 +40,13 @@ func (d *daemon) startCommand() {
 	})
 }
 
+// startAlone starts the main command where there is nothing else to start.
+func (d *daemon) startAlone() {
+	d.scan.complete = true
+	d.startCommand()
+	d.notify.scanned(d.starts)
+}
+
 // ownsTerminal tells whether fd is a terminal whose foreground process group is ours.
 func ownsTerminal(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)

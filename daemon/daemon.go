@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 	"upkeep/reaper"
 	"upkeep/supervisor"
@@ -30,7 +31,10 @@ type Config struct {
 	Status      fsstate.Format
 	StopTimeout time.Duration // from the order to stop to the KILL of what is left
 	Prune       bool          // a service whose entry is removed is stopped
-	Command     []string      // the main command, or none
+	Cgroup      cgroup.Policy
+	CgroupDir   string   // of the unified hierarchy, instead of where upkeep was started; or ""
+	Command     []string // the main command, or none
+	CommandOnly bool     // will do where there is no root, since nobody has named one
 	// StartError gives the line that daemontools' supervise prints when it cannot execute ./run in dir.
 	StartError func(dir string, err error) string
 }
@@ -55,11 +59,14 @@ type daemon struct {
 	*machinery
 	root    string
 	rootID  fsstate.ID
+	alone   bool // there is no root, only the command
 	home    *fsstate.HomeLock
 	entries map[fsstate.ID]*entry
 	scan    scanner
 	watch   *watcher
+	groups  *groups
 	command *command
+	machine *Machine  // whose init this is, or nil
 	stop    *stopping // nil until everything is to end
 }
 
@@ -108,10 +115,8 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 		case s := <-m.signals:
 			goOn = m.turn(func() { onSignal(s.(unix.Signal)) })
 		}
-		m.notify.turned()
 	}
 	m.host.Controls.Close()
-	m.messages.close(time.Second)
 	return m.code
 }
 
@@ -154,6 +159,9 @@ func (m *machinery) turn(act func()) (goOn bool) {
 	return !m.finished
 }
 
+// say queues a message that warns of nothing.
+func (m *machinery) say(text string) { m.messages.line(m.messages.program + ": " + printable(text)) }
+
 func (m *machinery) finish(code int) {
 	m.finished, m.code = true, code
 	m.mail.rouse()
@@ -162,40 +170,63 @@ func (m *machinery) finish(code int) {
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns
 // the exit code. The error says why it could not begin.
 func Run(c Config) (int, error) {
-	d := &daemon{Config: c, entries: make(map[fsstate.ID]*entry)}
-	root, err := filepath.Abs(c.Root)
+	signals, deaths := catchSignals()
+	harden()
+	m, err := newMachinery(c)
 	if err != nil {
 		return exitSystem, err
+	}
+	m.signals, m.deaths = signals, deaths
+	defer m.messages.close(time.Second)
+	d, err := m.take(c)
+	if err != nil {
+		return exitSystem, err
+	}
+	defer d.groups.close()
+	return d.run(d.onSignal, d.onSweep), nil
+}
+
+// take makes the daemon of a root, or says why it cannot be supervised.
+func (m *machinery) take(c Config) (*daemon, error) {
+	d := &daemon{Config: c, machinery: m, entries: make(map[fsstate.ID]*entry)}
+	root, err := filepath.Abs(c.Root)
+	if err != nil {
+		return nil, err
 	}
 	d.root = root
 	if d.State != "" {
 		if d.State, err = filepath.Abs(d.State); err != nil {
-			return exitSystem, err
+			return nil, err
 		}
 	}
 	_, isDir, err := fsstate.Identify(root)
 	if err == nil && !isDir {
 		err = unix.ENOTDIR
 	}
-	if err != nil {
-		return exitSystem, &RootError{c.Root, err}
+	if c.CommandOnly && len(c.Command) > 0 {
+		_, missing := os.Lstat(root) // a link to nothing was meant to be something
+		d.alone = errors.Is(missing, unix.ENOENT)
 	}
-	signals, deaths := catchSignals()
-	harden()
-	if d.machinery, err = newMachinery(c); err != nil {
-		return exitSystem, err
-	}
-	d.signals, d.deaths = signals, deaths
-	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
-		return exitSystem, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
-	} else if err != nil {
-		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+	if err != nil && !d.alone {
+		return nil, &RootError{c.Root, err}
 	}
 	d.scan = newScanner(d)
 	d.watch = newWatcher(d)
+	if d.groups, err = newGroups(d); err != nil {
+		return nil, err
+	}
 	d.notify.begin(d.summary)
+	if d.alone {
+		d.mail.post(d.startAlone)
+		return d, nil
+	}
+	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
+		return nil, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
+	} else if err != nil {
+		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+	}
 	d.mail.post(d.rescan)
-	return d.run(d.onSignal, d.onSweep), nil
+	return d, nil
 }
 
 // homePath is the daemon's own directory: below the root, or below the state directory.
@@ -226,8 +257,10 @@ func (d *daemon) lockHome() {
 func (d *daemon) onSignal(s unix.Signal) {
 	switch s {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGPWR:
+		d.machine.ordered(s)
 		d.stopAll(nil, d.StopTimeout)
 	case unix.SIGQUIT:
+		d.machine.ordered(s)
 		d.stopAll(nil, time.Second)
 	case unix.SIGHUP, unix.SIGALRM:
 		d.notify.reloading()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 	"upkeep/logpipe"
 	"upkeep/supervisor"
@@ -39,6 +40,8 @@ type entry struct {
 	since     time.Time // when it was first seen
 	preparing bool      // its directory is being looked at
 	waiting   bool      // for its directory to become complete
+	group     string    // the name of its cgroup, if it has one
+	groups    struct{ main, log *cgroup.Group }
 	pipe      *logpipe.Pipe
 	main      *supervisor.Supervisor // nil while it is not supervised
 	log       *supervisor.Supervisor // nil without a logger, and while that is not supervised
@@ -67,6 +70,7 @@ func (d *daemon) found(name string, id fsstate.ID) {
 	if e == nil {
 		e = &entry{d: d, id: id, since: time.Now(), name: name, path: filepath.Join(d.root, name), seen: scan}
 		d.entries[id] = e
+		d.groups.of(e)
 		e.prepare()
 		return
 	}
@@ -226,11 +230,11 @@ func (e *entry) superDirs() (main, log string) {
 
 func (e *entry) beginMain() {
 	super, _ := e.superDirs()
-	real := e.real
+	group := e.groups.main
 	e.main = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name, Label: e.name, Path: e.path, Super: super,
-		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe,
-		Watch: func() { e.d.watch.add(real) },
+		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Group: group,
+		Watch: e.watching(e.real, group != nil),
 	}, supervisor.Events{
 		Taken:    func() { e.refused[0] = "" },
 		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
@@ -243,11 +247,11 @@ func (e *entry) beginMain() {
 
 func (e *entry) beginLog() {
 	_, super := e.superDirs()
-	real := filepath.Join(e.real, "log")
+	group := e.groups.log
 	e.log = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
-		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true,
-		Watch: func() { e.d.watch.add(real) },
+		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true, Group: group,
+		Watch: e.watching(filepath.Join(e.real, "log"), group != nil),
 	}, supervisor.Events{
 		Taken:    func() { e.refused[1] = "" },
 		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },
@@ -256,6 +260,19 @@ func (e *entry) beginLog() {
 	e.setLog(e.log)
 	e.log.Begin()
 }
+
+// watching returns what begins to watch a directory and, where limits count, the one that has them.
+func (e *entry) watching(real string, limits bool) func() {
+	return func() {
+		e.d.watch.add(real)
+		if limits {
+			e.d.watch.addThere(limitsIn(real))
+		}
+	}
+}
+
+// limitsIn is the directory that holds the limits of the service whose directory is given.
+func limitsIn(dir string) string { return filepath.Join(dir, "cgroup") }
 
 func (e *entry) setLog(log *supervisor.Supervisor) {
 	e.log = log
@@ -336,6 +353,7 @@ func (e *entry) removed() {
 
 func (e *entry) forget() {
 	delete(e.d.entries, e.id)
+	e.d.groups.forget(e)
 	if e.real != "" {
 		e.d.watch.forget(e.real, e)
 		e.d.watch.forget(filepath.Join(e.real, "log"), e)
@@ -388,6 +406,19 @@ func (e *entry) changed() {
 			e.noteLog()
 		}
 	}
+}
+
+// limitsChanged says that the cgroup directory of the service or of its logger is no longer what it was.
+func (e *entry) limitsChanged(dir string) {
+	s := e.main
+	if dir != limitsIn(e.real) {
+		s = e.log
+	}
+	if s == nil {
+		return
+	}
+	e.d.host.Pool.NewLane().Do(func() { e.d.watch.addThere(dir) }) // it may be new
+	s.LimitsChanged()
 }
 
 // noteLog lets svstat say that there is a log directory which does not count yet. As with svscan, what

@@ -54,7 +54,7 @@ type listing struct {
 // rescan reads the root now, or as soon as the scan under way is done.
 func (d *daemon) rescan() {
 	sc := &d.scan
-	if d.stop != nil {
+	if d.stop != nil || d.alone {
 		return
 	}
 	if sc.running {

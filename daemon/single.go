@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"upkeep/supervisor"
@@ -16,6 +18,7 @@ func Supervise(c Config) (int, error) {
 		return exitSystem, err
 	}
 	m.signals, m.deaths = signals, deaths
+	defer m.messages.close(time.Second)
 	var refusal error
 	s := supervisor.New(m.host, supervisor.Config{
 		Name: c.Root, Label: c.Root, Path: c.Root, Stdin: unix.Stdin, Stdout: unix.Stdout,

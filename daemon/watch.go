@@ -78,6 +78,12 @@ func (w *watcher) changed(name string, left bool) {
 	case dir == filepath.Dir(d.root):
 		w.meaningless(dir)
 	}
+	for _, limits := range [...]string{dir, name} {
+		if e := w.directories[filepath.Dir(limits)]; e != nil && limits == limitsIn(filepath.Dir(limits)) {
+			e.limitsChanged(limits)
+			return
+		}
+	}
 	for _, path := range [...]string{dir, name} {
 		if e := w.directories[path]; e != nil {
 			w.event(path, e)
@@ -147,6 +153,13 @@ func (w *watcher) add(path string) {
 	}
 }
 
+// addThere watches a directory if it exists. It is called on a lane.
+func (w *watcher) addThere(path string) {
+	if _, isDir, err := fsstate.Identify(path); err == nil && isDir {
+		w.add(path)
+	}
+}
+
 // forget stops watching a service directory.
 func (w *watcher) forget(path string, e *entry) {
 	if w.directories[path] != e {
@@ -155,6 +168,7 @@ func (w *watcher) forget(path string, e *entry) {
 	delete(w.directories, path)
 	delete(w.idle, path)
 	w.remove(path)
+	w.remove(limitsIn(path))
 }
 
 func (w *watcher) remove(path string) {

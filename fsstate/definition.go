@@ -16,6 +16,7 @@ type Definition struct {
 	Down        bool          // down: not wanted up when it is taken up
 	NoSetsid    bool          // no-setsid (daemontools-encore): runs in the daemon's session
 	Essential   bool          // essential: its end is the end of everything
+	KillTree    bool          // kill-tree: nothing of an earlier run may live beside the next
 	Backoff     time.Duration // backoff: the longest pause between starts; 0 means always one second
 	TimeoutKill time.Duration // timeout-kill (s6): from the stop signal to KILL; 0 means never
 	Remote      bool          // executing run touches a file system that can hang
@@ -33,6 +34,7 @@ func Read(path string) (Definition, error) {
 		Down:      exists("down"),
 		NoSetsid:  exists("no-setsid"),
 		Essential: exists("essential"),
+		KillTree:  exists("kill-tree"),
 		Remote:    remote(path),
 	}
 	d.Backoff, bad[0] = readDuration(path, "backoff", time.Second)

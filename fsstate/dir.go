@@ -187,7 +187,11 @@ func (d *Dir) makeSuper() error {
 		d.elsewhere = true
 	}
 	if err := unix.Mkdir(target, 0o700); err != nil && err != unix.EEXIST {
-		return &OpError{"make", d.super, err}
+		err := &OpError{"make", d.super, err}
+		if _, serr := os.Lstat(d.super); errors.Is(serr, unix.ENOENT) {
+			return &Unrecorded{err} // nobody holds the lock in a directory that does not exist
+		}
+		return err
 	}
 	id, isDir, err := Identify(d.super)
 	if err == nil && !isDir {
@@ -365,8 +369,8 @@ func refused(err error) error {
 	return unlocked(err)
 }
 
-// unlocked is refused for what keeps us from the lock: only where nobody can write to the file system
-// is it safe to go on without.
+// unlocked is refused for what keeps us from the lock: only where nobody else can have it is it safe to
+// go on without.
 func unlocked(err error) error {
 	for _, errno := range []error{unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
 		if errors.Is(err, errno) {

@@ -401,6 +401,27 @@ func TestSuperviseCannotBe(t *testing.T) {
 	}
 }
 
+// TestSuperviseCannotBeMade: where there is none and none can be made, nobody else can supervise, and the
+// service can run without it.
+func TestSuperviseCannotBeMade(t *testing.T) {
+	dir, state := service(t), filepath.Join(t.TempDir(), "state")
+	super := filepath.Join(state, "web", "supervise")
+	d, err := fsstate.Take(dir, super, twenty)
+	if d == nil || !errors.As(err, new(*fsstate.Unrecorded)) || err.Error() != "cannot make "+super+": no such file or directory" {
+		t.Fatalf("%v, %v; want a Dir and an Unrecorded", d, err)
+	}
+	defer d.Close()
+	if err := os.MkdirAll(filepath.Dir(super), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Complete(twenty); err != nil {
+		t.Error(err)
+	}
+	if d, err := fsstate.Take(dir, super, twenty); d != nil || !errors.Is(err, fsstate.ErrLocked) {
+		t.Errorf("a second one: %v, %v", d, err)
+	}
+}
+
 func TestServiceCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	os.WriteFile(dir+"/file", nil, 0o755)

@@ -17,12 +17,14 @@ import (
 type Info struct {
 	Format Format       // format: of the status file beside it, runit if absent
 	Pid    int          // pid: as in the status file, 0 if none
-	Phase  string       // phase: down, starting, up, stopping, waiting or gone
+	Phase  string       // phase: down, starting, up, stopping, waiting, clearing or gone
 	Want   *Want        // want: up, down or once
 	Starts *int         // starts: how often run has been started since the service was taken up
 	Code   *int         // code: exit code of the last run, if it exited
 	Signal *int         // signal: number of the signal that ended the last run, if one did
 	Ended  *tai64.Label // ended: when the last run ended, 24 hexadecimal digits
+	OOM    bool         // oom: 1 if that signal was the kernel's, for want of memory
+	Cgroup string       // cgroup: the directory of the service's cgroup, if it has one
 	Cause  string       // cause: why the service does not run, free text
 	Note   string       // note: what else the administrator should know, free text
 }
@@ -72,6 +74,10 @@ func (i Info) Append(dst []byte) []byte {
 	if i.Ended != nil {
 		add("ended", i.Ended.String()[1:])
 	}
+	if i.OOM {
+		add("oom", "1")
+	}
+	add("cgroup", i.Cgroup)
 	add("cause", i.Cause)
 	add("note", i.Note)
 	return append(dst, '\n')
@@ -165,6 +171,10 @@ func (i *Info) set(key, value string) (err error) {
 			return fmt.Errorf("%q is no TAI64N label", value)
 		}
 		i.Ended = &l
+	case "oom":
+		i.OOM = value == "1"
+	case "cgroup":
+		i.Cgroup = value
 	case "cause":
 		i.Cause = value
 	case "note":

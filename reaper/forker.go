@@ -22,9 +22,10 @@ type forker struct {
 }
 
 type forkRequest struct {
-	path string
-	args []string
-	attr *syscall.ProcAttr
+	path   string
+	args   []string
+	attr   *syscall.ProcAttr
+	cgroup string
 }
 
 type forkResult struct {
@@ -57,23 +58,23 @@ func (f *forker) run(ready chan<- error) {
 		return
 	}
 	for q := range f.requests {
-		pid, err := forkExec(q.path, q.args, q.attr)
+		pid, err := forkExec(q.path, q.args, q.attr, q.cgroup)
 		f.results <- forkResult{pid, err}
 	}
 }
 
 // fork leaves the fork to the forker where that pays and can be done: it has no descriptors but the first
 // three, and is not waited for while it is busy. A thread that has few descriptors itself forks itself.
-func (r *Reaper) fork(path string, args []string, attr *syscall.ProcAttr) (int, error) {
+func (r *Reaper) fork(path string, args []string, attr *syscall.ProcAttr, cgroup string) (int, error) {
 	if r.forker == nil || !r.crowded() || !standard(attr.Files) || r.lean.Load() == int64(unix.Gettid()) {
-		return forkExec(path, args, attr)
+		return forkExec(path, args, attr, cgroup)
 	}
 	select {
-	case r.forker.requests <- forkRequest{path, args, attr}:
+	case r.forker.requests <- forkRequest{path, args, attr, cgroup}:
 		result := <-r.forker.results
 		return result.pid, result.err
 	default:
-		return forkExec(path, args, attr)
+		return forkExec(path, args, attr, cgroup)
 	}
 }
 

@@ -38,6 +38,8 @@ type Reaper struct {
 	forker  *forker      // nil without Prepare
 	lasting int          // descriptors from here on are opened after Prepare; 0 without it
 	lean    atomic.Int64 // the thread that Aside has prepared last
+	probe   sync.Once
+	bears   bool // children can be born in a cgroup; known after probe
 
 	mu       sync.Mutex
 	children map[int]*child

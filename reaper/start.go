@@ -27,16 +27,24 @@ type Spec struct {
 	// by way of the trampoline: the hang is the child's alone, and not that of every goroutine (Go
 	// holds up the whole process between clone and execve).
 	Remote bool
+
+	// Cgroup is the directory of the unified cgroup in which the process is born; empty for ours. Join are
+	// the cgroup.procs files of further groups that it enters before it executes anything.
+	Cgroup string
+	Join   []string
 }
 
+// Reports tells whether the process is started by way of the trampoline, whose report is read in the end.
+func (s *Spec) Reports() bool { return s.Remote || len(s.Join) > 0 }
+
 // Start starts a process and registers owner for its end. The error is the errno of what failed:
-// fork, chdir or execve. With Remote, only what failed before the trampoline ran is known here, and
-// the rest comes with the Exit.
+// fork, chdir or execve. With Remote or Join, only what failed before the trampoline ran is known here,
+// and the rest comes with the Exit.
 func (r *Reaper) Start(s Spec, owner Owner) error {
 	path, args, dir := s.Path, s.Args, s.Dir
 	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
 	c := &child{owner: owner}
-	if s.Remote {
+	if s.Reports() {
 		report, err := newLaunchReport()
 		if err != nil {
 			return err
@@ -51,7 +59,7 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
 	}
 	r.begin()
-	pid, err := r.fork(path, args, attr)
+	pid, err := r.fork(path, args, attr, s.Cgroup)
 	r.end(pid, c)
 	if err != nil && c.report != nil {
 		c.report.take()
@@ -63,7 +71,17 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 // writer's descriptor for the moment between its clone and its exec.
 //
 // The child gets an empty signal mask, whatever we were started with: it inherits that of the thread.
-func forkExec(path string, args []string, attr *syscall.ProcAttr) (int, error) {
+//
+// A cgroup is opened here, where the descriptor is that of the forking thread.
+func forkExec(path string, args []string, attr *syscall.ProcAttr, cgroup string) (int, error) {
+	if cgroup != "" {
+		fd, err := unix.Open(cgroup, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer unix.Close(fd)
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, fd
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var empty, old unix.Sigset_t

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,18 +24,24 @@ func trampoline(s Spec) (path string, args []string, dir string) {
 			path = os.Args[0]
 		}
 	}
-	return path, append([]string{TrampolineName, s.Dir, s.Path}, s.Args...), ""
+	return path, append([]string{TrampolineName, strings.Join(s.Join, "\n"), s.Dir, s.Path}, s.Args...), ""
 }
 
-// Trampoline is the child's half. args are the working directory, the path and the arguments of the
-// program. It returns only after a failure, when it has reported the errno to the parent.
+// Trampoline is the child's half. args are the cgroup.procs files to enter by, one a line, the
+// working directory, the path and the arguments of the program. It returns only after a failure, when it has reported the errno to the parent.
 func Trampoline(args []string) {
 	unix.CloseOnExec(reportFD)
-	if len(args) < 3 {
+	if len(args) < 4 {
 		report(unix.EINVAL)
 		return
 	}
-	dir, path, argv := args[0], args[1], args[2:]
+	groups, dir, path, argv := args[0], args[1], args[2], args[3:]
+	for _, procs := range strings.FieldsFunc(groups, func(r rune) bool { return r == '\n' }) {
+		if err := enter(procs); err != nil {
+			report(err)
+			return
+		}
+	}
 	if dir != "" {
 		if err := unix.Chdir(dir); err != nil {
 			report(err)
@@ -42,6 +49,17 @@ func Trampoline(args []string) {
 		}
 	}
 	report(syscall.Exec(path, argv, syscall.Environ()))
+}
+
+// enter moves this process into the group whose cgroup.procs is given.
+func enter(procs string) error {
+	fd, err := unix.Open(procs, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte("0"))
+	return err
 }
 
 func report(err error) {

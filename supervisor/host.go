@@ -24,6 +24,7 @@ type Host struct {
 	StartError func(dir string, err error)
 	Env        []string
 	Format     fsstate.Format // of the status files
+	NeedGroups bool           // run is not to be executed outside its cgroup
 	Stderr     int            // of every process
 }
 

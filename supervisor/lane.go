@@ -11,12 +11,12 @@ import (
 // step and short for a person; on a machine so busy that steps take longer, the order of starts suffers.
 const stuckAfter = 250 * time.Millisecond
 
-// A Pool runs the steps of all Lanes with two workers: one forks, and waits while the child executes its
-// program, the other does everything else meanwhile. Each takes Lanes in the order in which they came to
-// it, so that services are started in the order in which that was asked for, and a thousand of them need
-// two threads. A worker that is stuck, on a file system that does not answer, is left to itself and the
-// next one goes on. There is no worker when there is nothing to do. A goroutine that brings about a start may
-// be the worker for it (lend.go).
+// A Pool runs the steps of all Lanes with three workers: one forks, and waits while the child executes its
+// program, one makes cgroups ahead of that, and the other does everything else meanwhile. Each takes Lanes
+// in the order in which they came to it, so that services are started in the order in which that was asked
+// for, and a thousand of them need three threads. A worker that is stuck, on a file system that does not
+// answer, is left to itself and the next one goes on. There is no worker when there is nothing to do. A
+// goroutine that brings about a start may be the worker for it (lend.go).
 type Pool struct {
 	// Rouse wakes the goroutine that steps post to. It is called when there is nothing more to do, or
 	// every so often: waking it for each of a thousand steps would cost more than they do.
@@ -30,7 +30,7 @@ type Pool struct {
 // rouseEvery is after how many steps what they have posted is looked at.
 const rouseEvery = 16
 
-// A crew is one of the two workers, with those before it that are stuck.
+// A crew is one of the workers, with those before it that are stuck.
 type crew struct {
 	kind    stepKind
 	queue   []*Lane
@@ -52,6 +52,7 @@ type stepKind uint8
 const (
 	fileStep  stepKind = iota
 	startStep          // forks
+	groupStep          // makes a cgroup
 	stepKinds
 )
 
@@ -88,6 +89,9 @@ func (l *Lane) DoStart(run func()) { l.add(step{run: run, kind: startStep}) }
 // DoQuickStart queues a step that forks and may be run by Work: it neither uses a descriptor by its number
 // nor opens one that lasts.
 func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, quick: true}) }
+
+// DoGroup queues a step that makes a cgroup, which keeps no other step waiting.
+func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 
 // DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, status: true}) }

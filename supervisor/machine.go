@@ -21,11 +21,12 @@ const (
 	Up                    // run runs
 	Stopping              // run was told to end by the letter d, and still runs
 	Waiting               // not running, and started when the pause is over
+	Clearing              // not running, and what it left in its cgroup is to end before anything else
 	Gone                  // no longer supervised
 	phases
 )
 
-var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "gone"}
+var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "clearing", "gone"}
 
 func (p Phase) String() string { return phaseNames[p] }
 
@@ -56,6 +57,8 @@ const (
 	PauseOver                    // the pause that the last Pause action asked for is over
 	Overdue                      // the time that the last Deadline action gave is over
 	Changed                      // something in the service directory has changed
+	Occupied                     // run was not executed: something lives in the cgroup, which is to be empty
+	Emptied                      // nothing lives in the cgroup any more
 	eventKinds
 )
 
@@ -65,6 +68,7 @@ type Event struct {
 	Letter byte
 	Group  bool          // Letter: its signals go to the process group
 	Since  time.Duration // since the last start, or attempt
+	Tree   bool          // the service has a cgroup, so that what it leaves behind can be ended
 	// Backoff and TimeoutKill are the Definition's.
 	Backoff     time.Duration
 	TimeoutKill time.Duration
@@ -80,6 +84,10 @@ const (
 	Pause                      // report PauseOver after For
 	Deadline                   // report Overdue after For
 	Defer                      // handle the same event again when Starting is over
+	Freeze                     // stop what else is in the cgroup
+	Thaw                       // let all that is in it go on
+	Clear                      // tell all that is in it to end, and report Emptied when it has
+	KillTree                   // send KILL to all that is in it
 	Release                    // supervision has ended
 )
 
@@ -128,8 +136,24 @@ func Next(s State, e Event) (State, []Action) {
 			return start(s, nil)
 		}
 	case Overdue:
-		if s.Phase == Stopping {
+		switch {
+		case e.Tree && (s.Phase == Stopping || s.Phase == Down || s.Phase == Clearing):
+			return s, []Action{{Kind: KillTree}}
+		case s.Phase == Stopping:
 			return s, []Action{{Kind: Signal, Sig: unix.SIGKILL}}
+		}
+	case Occupied:
+		if s.Phase == Starting {
+			s.Phase = Clearing
+			actions := clear([]Action{{Kind: Record}}, e)
+			if e.TimeoutKill == 0 {
+				actions = append(actions, Action{Kind: KillTree})
+			}
+			return s, actions
+		}
+	case Emptied:
+		if s.Phase == Clearing {
+			return cleared(s)
 		}
 	case Changed:
 		if s.Phase == Waiting && s.Broken {
@@ -151,15 +175,47 @@ func leave(s State) (State, []Action) {
 	return s, []Action{{Kind: Record}, {Kind: Release}}
 }
 
-// ended decides what follows the end of a process, or the failure to start one.
-func ended(s State, e Event) (State, []Action) {
-	s.Paused, s.Term = false, false
-	if s.Leave {
-		return leave(s)
+// clear appends what ends all that is left in the cgroup.
+func clear(before []Action, e Event) []Action {
+	actions := append(before, Action{Kind: Clear})
+	if e.TimeoutKill > 0 {
+		actions = append(actions, Action{Kind: Deadline, For: e.TimeoutKill})
 	}
-	record := []Action{{Kind: Record}}
-	if s.Want != fsstate.WantUp {
+	return actions
+}
+
+// cleared goes on with what the cgroup had to be empty for.
+func cleared(s State) (State, []Action) {
+	switch {
+	case s.Leave:
+		return leave(s)
+	case s.Want == fsstate.WantDown:
 		s.Phase = Down
+		return s, []Action{{Kind: Record}}
+	}
+	return start(s, nil)
+}
+
+// ended decides what follows the end of a process, or the failure to start one. What it has left in its
+// cgroup stays, as with the original, unless the end was asked for.
+func ended(s State, e Event) (State, []Action) {
+	var thaw []Action
+	if s.Paused && e.Tree {
+		thaw = []Action{{Kind: Thaw}}
+	}
+	record := append([]Action{{Kind: Record}}, thaw...)
+	s.Paused, s.Term = false, false
+	switch {
+	case s.Leave && e.Tree:
+		s.Phase = Clearing
+		return s, clear(record, e)
+	case s.Leave:
+		return leave(s)
+	case s.Want != fsstate.WantUp:
+		s.Phase = Down
+		if s.Want == fsstate.WantDown && e.Tree {
+			return s, clear(record, e)
+		}
 		return s, record
 	}
 	s.Pace = pace(s.Pace, e)
@@ -167,7 +223,7 @@ func ended(s State, e Event) (State, []Action) {
 		s.Phase = Waiting
 		return s, append(record, Action{Kind: Pause, For: least - e.Since, Jitter: s.Pace > 0})
 	}
-	return start(s, nil) // what is recorded is the new process
+	return start(s, thaw) // what is recorded is the new process
 }
 
 // pace is the least time between starts after a process that lived for e.Since: without a backoff file
@@ -205,8 +261,12 @@ func onLetter(s State, e Event) (State, []Action) {
 		s.Want = fsstate.WantDown
 		switch {
 		case s.running():
+			actions := []Action{signal(unix.SIGTERM, e)}
+			if s.Paused && e.Tree {
+				actions = append(actions, Action{Kind: Thaw})
+			}
+			actions = append(actions, signal(unix.SIGCONT, e), record)
 			s.Phase, s.Term, s.Paused = Stopping, true, false
-			actions := []Action{signal(unix.SIGTERM, e), signal(unix.SIGCONT, e), record}
 			if e.TimeoutKill > 0 {
 				actions = append(actions, Action{Kind: Deadline, For: e.TimeoutKill})
 			}
@@ -217,17 +277,31 @@ func onLetter(s State, e Event) (State, []Action) {
 		return s, []Action{record}
 	case 'x':
 		s.Leave = true
-		if !s.running() {
-			return leave(s)
+		switch {
+		case s.running(), s.Phase == Clearing:
+			return s, []Action{record}
+		case e.Tree:
+			s.Phase = Clearing
+			return s, clear([]Action{record}, e)
 		}
-		return s, []Action{record}
+		return leave(s)
 	case 'p', 'c':
 		s.Paused = e.Letter == 'p'
 		actions := []Action{record}
 		if s.running() {
 			actions = append(actions, signal(letterSignal(e.Letter), e))
+			switch {
+			case e.Tree && s.Paused:
+				actions = append(actions, Action{Kind: Freeze})
+			case e.Tree:
+				actions = append(actions, Action{Kind: Thaw})
+			}
 		}
 		return s, actions
+	case 'k':
+		if s.Phase == Clearing {
+			return s, []Action{{Kind: KillTree}}
+		}
 	}
 	sig := letterSignal(e.Letter)
 	if sig == 0 || !s.running() {

@@ -15,30 +15,62 @@ import (
 // cells is the whole behaviour: for each event, what each phase of a service that is wanted up makes of
 // it. A cell is the phase that follows if it is another one, the new wish, and the actions.
 const cells = `
-event          down                          starting       up                            stopping                      waiting
-u              starting up rec start         defer          rec                           up rec                        rec
-o              starting once rec start       defer          once rec                      once rec                      once rec
-d              rec                           defer          stopping down TERM CONT rec   TERM CONT rec                 down down rec
-x              gone rec release              defer          rec                           rec                           gone rec release
-p              rec                           defer          rec STOP                      rec STOP                      rec
-c              rec                           defer          rec CONT                      rec CONT                      rec
-h              -                             defer          HUP                           HUP                           -
-a              -                             defer          ALRM                          ALRM                          -
-i              -                             defer          INT                           INT                           -
-t              -                             defer          TERM rec                      TERM rec                      -
-k              -                             defer          KILL                          KILL                          -
-q              -                             defer          QUIT                          QUIT                          -
-1              -                             defer          USR1                          USR1                          -
-2              -                             defer          USR2                          USR2                          -
-w              -                             defer          WINCH                         WINCH                         -
-?              -                             defer          -                             -                             -
-started        -                             up rec         -                             -                             -
-failed         -                             waiting rec pause   waiting rec pause        down rec                      -
-died young     -                             -              waiting rec pause             down rec                      -
-died old       -                             -              starting start                down rec                      -
-pause over     -                             -              -                             -                             starting start
-overdue        -                             -              -                             KILL                          -
-changed        -                             -              -                             -                             -
+event       down                     starting                     up                           stopping       waiting
+u           starting up rec start    defer                        rec                          up rec         rec
+o           starting once rec start  defer                        once rec                     once rec       once rec
+d           rec                      defer                        stopping down TERM CONT rec  TERM CONT rec  down down rec
+x           gone rec release         defer                        rec                          rec            gone rec release
+p           rec                      defer                        rec STOP                     rec STOP       rec
+c           rec                      defer                        rec CONT                     rec CONT       rec
+h           -                        defer                        HUP                          HUP            -
+a           -                        defer                        ALRM                         ALRM           -
+i           -                        defer                        INT                          INT            -
+t           -                        defer                        TERM rec                     TERM rec       -
+k           -                        defer                        KILL                         KILL           -
+q           -                        defer                        QUIT                         QUIT           -
+1           -                        defer                        USR1                         USR1           -
+2           -                        defer                        USR2                         USR2           -
+w           -                        defer                        WINCH                        WINCH          -
+?           -                        defer                        -                            -              -
+started     -                        up rec                       -                            -              -
+failed      -                        waiting rec pause            waiting rec pause            down rec       -
+died young  -                        -                            waiting rec pause            down rec       -
+died old    -                        -                            starting start               down rec       -
+pause over  -                        -                            -                            -              starting start
+overdue     -                        -                            -                            KILL           -
+changed     -                        -                            -                            -              -
+occupied    -                        clearing rec clear killtree  -                            -              -
+emptied     -                        -                            -                            -              -
+`
+
+// treeCells is the same for a service with a cgroup.
+const treeCells = `
+event       down                     starting                     up                           stopping         waiting             up, paused                        up, leaving             clearing, leaving  clearing to start
+u           starting up rec start    defer                        rec                          up rec           rec                 rec                               up rec                  up rec             rec
+o           starting once rec start  defer                        once rec                     once rec         once rec            once rec                          once rec                once rec           once rec
+d           rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec       stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
+x           clearing rec clear       defer                        rec                          rec              clearing rec clear  rec                               rec                     rec                rec
+p           rec                      defer                        rec STOP freeze              rec STOP freeze  rec                 rec STOP freeze                   rec STOP freeze         rec                rec
+c           rec                      defer                        rec CONT thaw                rec CONT thaw    rec                 rec CONT thaw                     rec CONT thaw           rec                rec
+h           -                        defer                        HUP                          HUP              -                   HUP                               HUP                     -                  -
+a           -                        defer                        ALRM                         ALRM             -                   ALRM                              ALRM                    -                  -
+i           -                        defer                        INT                          INT              -                   INT                               INT                     -                  -
+t           -                        defer                        TERM rec                     TERM rec         -                   TERM rec                          TERM rec                -                  -
+k           -                        defer                        KILL                         KILL             -                   KILL                              KILL                    killtree           killtree
+q           -                        defer                        QUIT                         QUIT             -                   QUIT                              QUIT                    -                  -
+1           -                        defer                        USR1                         USR1             -                   USR1                              USR1                    -                  -
+2           -                        defer                        USR2                         USR2             -                   USR2                              USR2                    -                  -
+w           -                        defer                        WINCH                        WINCH            -                   WINCH                             WINCH                   -                  -
+?           -                        defer                        -                            -                -                   -                                 -                       -                  -
+started     -                        up rec                       -                            -                -                   -                                 -                       -                  -
+failed      -                        waiting rec pause            waiting rec pause            down rec clear   -                   waiting rec thaw pause            clearing rec clear      -                  -
+died young  -                        -                            waiting rec pause            down rec clear   -                   waiting rec thaw pause            clearing rec clear      -                  -
+died old    -                        -                            starting start               down rec clear   -                   starting thaw start               clearing rec clear      -                  -
+pause over  -                        -                            -                            -                starting start      -                                 -                       -                  -
+overdue     killtree                 -                            -                            killtree         -                   -                                 -                       killtree           killtree
+changed     -                        -                            -                            -                -                   -                                 -                       -                  -
+occupied    -                        clearing rec clear killtree  -                            -                -                   -                                 -                       -                  -
+emptied     -                        -                            -                            -                -                   -                                 -                       gone rec release   starting start
 `
 
 func TestEveryCell(t *testing.T) {
@@ -50,6 +82,8 @@ func TestEveryCell(t *testing.T) {
 		"pause over": {Kind: PauseOver},
 		"overdue":    {Kind: Overdue},
 		"changed":    {Kind: Changed},
+		"occupied":   {Kind: Occupied},
+		"emptied":    {Kind: Emptied},
 	}
 	for _, letter := range "uodxpchaitkq12w?" {
 		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
@@ -61,7 +95,22 @@ func TestEveryCell(t *testing.T) {
 		{Phase: Stopping, Want: fsstate.WantDown, Term: true},
 		{Phase: Waiting, Want: fsstate.WantUp},
 	}
-	rows := strings.Split(strings.TrimSpace(cells), "\n")[1:]
+	checkCells(t, cells, columns, events)
+	for name, e := range events {
+		e.Tree = true
+		events[name] = e
+	}
+	columns = append(columns,
+		State{Phase: Up, Want: fsstate.WantUp, Paused: true},
+		State{Phase: Up, Want: fsstate.WantDown, Leave: true},
+		State{Phase: Clearing, Want: fsstate.WantDown, Leave: true},
+		State{Phase: Clearing, Want: fsstate.WantUp})
+	checkCells(t, treeCells, columns, events)
+}
+
+func checkCells(t *testing.T, table string, columns []State, events map[string]Event) {
+	t.Helper()
+	rows := strings.Split(strings.TrimSpace(table), "\n")[1:]
 	if len(rows) != len(events) {
 		t.Fatalf("%d rows for %d events", len(rows), len(events))
 	}
@@ -110,6 +159,14 @@ func cell(before, after State, actions []Action) string {
 			words = append(words, "defer")
 		case Release:
 			words = append(words, "release")
+		case Freeze:
+			words = append(words, "freeze")
+		case Thaw:
+			words = append(words, "thaw")
+		case Clear:
+			words = append(words, "clear")
+		case KillTree:
+			words = append(words, "killtree")
 		}
 	}
 	if words == nil {
@@ -136,8 +193,10 @@ func TestEveryState(t *testing.T) {
 	for _, e := range events {
 		for _, since := range []time.Duration{0, 700 * time.Millisecond, 1500 * time.Millisecond, time.Hour} {
 			for _, backoff := range []time.Duration{0, 4 * time.Second} {
-				e.Since, e.Backoff, e.TimeoutKill = since, backoff, backoff
-				all = append(all, e)
+				for _, tree := range []bool{false, true} {
+					e.Since, e.Backoff, e.TimeoutKill, e.Tree = since, backoff, backoff, tree
+					all = append(all, e)
+				}
 			}
 		}
 	}

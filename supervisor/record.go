@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 )
 
@@ -13,6 +14,15 @@ import (
 type record struct {
 	dir    *fsstate.Dir
 	failed string // what was reported as not recorded, until it is
+
+	group    *cgroup.Group
+	unwatch  func() // ends the waiting for the group to be empty
+	oomKills uint64 // of the group, as last seen
+	counted  bool   // they were looked at once
+	made     bool   // the group was just made, or found
+	found    bool
+	makeErr  error
+	unplaced string // what was reported of the group
 }
 
 // writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
@@ -84,6 +94,12 @@ func (s *Supervisor) info() fsstate.Info {
 	i.Want = new(s.state.Want)
 	i.Starts = new(s.starts)
 	i.Note = s.note
+	if s.Group != nil {
+		i.Cgroup = s.Group.Path()
+	}
+	if s.state.Phase == Clearing {
+		i.Cause = "what it has left in its cgroup is still to end"
+	}
 	if s.state.Phase == Waiting {
 		i.Cause = s.cause
 		if i.Cause == "" {

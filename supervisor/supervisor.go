@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 	"upkeep/logpipe"
 	"upkeep/reaper"
@@ -27,6 +28,7 @@ type Config struct {
 	Stdin, Stdout int
 	Pipe          *logpipe.Pipe
 	Logger        bool
+	Group         *cgroup.Group // which run and all that it starts are in, or nil; this Supervisor's alone
 
 	// Watch is called, on the lane, when everything is made that supervising makes in the directory.
 	Watch func()
@@ -71,6 +73,7 @@ type Supervisor struct {
 	note     string
 	reported string      // the cause of failing to start that was reported last
 	badFiles string      // what of the Definition was reported last
+	cleared  bool        // since the last start, Emptied was asked for
 	settled  bool        // it has been supervised for long enough to be complete
 	begun    bool        // the directory is taken up
 	ending   atomic.Bool // Stop was called
@@ -126,7 +129,7 @@ func (s *Supervisor) Begin() {
 			s.host.PostLater(func() { s.events.Refused(err) })
 			return
 		}
-		s.record = record{dir: dir}
+		s.record = record{dir: dir, group: s.Group}
 		if err == nil && def.Remote {
 			err = dir.WriteInfo(first) // the first start, which comes with one, may take for ever
 		}
@@ -137,7 +140,8 @@ func (s *Supervisor) Begin() {
 		s.host.PostLater(func() { s.taken(def, bad, control, starting) })
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
-			s.lane.DoStart(func() { launch(dir.Path(), def) })
+			s.record.makeTree()
+			s.lane.DoStart(func() { launch(dir.Path(), def, false) })
 		}
 	})
 }
@@ -220,6 +224,14 @@ func (s *Supervisor) definition(def fsstate.Definition, bad error) {
 // Changed says that something in the service directory may have changed.
 func (s *Supervisor) Changed() { s.event(Event{Kind: Changed}) }
 
+// LimitsChanged says that something in the service directory's cgroup directory may have changed.
+func (s *Supervisor) LimitsChanged() {
+	if s.Group != nil && s.pid != 0 {
+		s.tree((*record).limit)
+	}
+	s.Changed()
+}
+
 // Retry records what could not be recorded before.
 func (s *Supervisor) Retry() {
 	if !s.begun || s.state.Phase == Gone {
@@ -247,7 +259,7 @@ func (s *Supervisor) event(e Event) {
 	if e.Kind != Exited {
 		e.Since = time.Since(s.started)
 	}
-	e.Backoff, e.TimeoutKill = s.def.Backoff, s.def.TimeoutKill
+	e.Backoff, e.TimeoutKill, e.Tree = s.def.Backoff, s.def.TimeoutKill, s.Group != nil
 	was := s.state
 	var actions []Action
 	s.state, actions = Next(s.state, e)
@@ -291,6 +303,14 @@ func (s *Supervisor) do(actions []Action) {
 					s.event(Event{Kind: Overdue})
 				}
 			})
+		case Freeze:
+			s.tree((*record).freeze)
+		case Thaw:
+			s.tree((*record).thaw)
+		case Clear:
+			s.clearTree()
+		case KillTree:
+			s.tree((*record).killTree)
 		case Release:
 			s.release()
 		}
@@ -323,6 +343,9 @@ func (s *Supervisor) Kill() {
 	if s.pid != 0 {
 		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
 	}
+	if g := s.Group; g != nil { // not on the service's lane, which may hang
+		s.host.Pool.NewLane().Do(func() { g.Kill() })
+	}
 }
 
 func (s *Supervisor) release() {
@@ -333,6 +356,7 @@ func (s *Supervisor) release() {
 		s.control = -1
 	}
 	s.lane.Do(func() {
+		s.record.removeTree()
 		s.record.dir.Close()
 		s.host.PostLater(s.events.Released)
 	})
@@ -358,7 +382,7 @@ func (p process) Exited(e reaper.Exit) {
 func (s *Supervisor) start() {
 	s.started = time.Now()
 	launch := s.launcher()
-	quick := !s.def.Remote && (s.Pipe == nil || s.Pipe.Named())
+	quick := s.quick()
 	do := s.lane.DoStart
 	if quick {
 		do = s.lane.DoQuickStart
@@ -367,12 +391,15 @@ func (s *Supervisor) start() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.host.PostLater(func() { s.definition(def, bad) })
-		if quick && def.Remote { // by now: the trampoline's report is read on another thread
-			elsewhere(func() { launch(path, def) })
-		} else {
-			launch(path, def)
-		}
+		launch(path, def, quick)
 	})
+}
+
+// quick tells whether the next start uses no descriptor that others have opened, and opens none that lasts.
+func (s *Supervisor) quick() bool {
+	cleared := s.cleared // there may be somebody to tell that nobody waits for the cgroup any more
+	s.cleared = false
+	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named())
 }
 
 // elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
@@ -386,33 +413,47 @@ func elsewhere(f func()) {
 	<-done
 }
 
-// launcher returns what a step needs to execute run.
-func (s *Supervisor) launcher() func(path string, def fsstate.Definition) {
+// launcher returns what a step needs to execute run. quick says that the step may be on a thread with
+// descriptors of its own.
+func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick bool) {
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
-	return func(path string, def fsstate.Definition) {
-		if pipe != nil {
-			end, err := pipeEnd(pipe, logger)
-			if err != nil {
-				s.host.PostLater(func() { s.startFailed(fmt.Errorf("cannot open the log pipe: %w", err), "") })
-				return
-			}
-			defer unix.Close(end)
-			if logger {
-				stdin = end
-			} else {
-				stdout = end
-			}
-		}
-		err := s.host.Reaper.Start(reaper.Spec{
+	return func(path string, def fsstate.Definition, quick bool) {
+		spec := reaper.Spec{
 			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
 			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
 			Setsid: !def.NoSetsid, Remote: def.Remote,
-		}, process{s})
-		if err != nil {
-			hint := startHint(path, err)
-			s.host.PostLater(func() { s.startFailed(err, hint) })
+		}
+		if !s.placed(&spec, path, def) {
+			return
+		}
+		execute := func() {
+			if err := s.execute(spec, pipe, logger); err != nil {
+				hint := startHint(path, err)
+				s.host.PostLater(func() { s.startFailed(err, hint) })
+			}
+		}
+		if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
+			elsewhere(execute)
+		} else {
+			execute()
 		}
 	}
+}
+
+func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool) error {
+	if pipe != nil {
+		end, err := pipeEnd(pipe, logger)
+		if err != nil {
+			return fmt.Errorf("cannot open the log pipe: %w", err)
+		}
+		defer unix.Close(end)
+		if logger {
+			spec.Stdin = end
+		} else {
+			spec.Stdout = end
+		}
+	}
+	return s.host.Reaper.Start(spec, process{s})
 }
 
 func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
@@ -474,6 +515,9 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
 	s.event(s.exited(at))
+	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
+		s.askMemory(s.since)
+	}
 	if s.events.Died != nil {
 		s.events.Died(e.Status, s.def.Essential, wanted)
 	}
@@ -494,7 +538,10 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 
 // exited is the event of an end.
 func (s *Supervisor) exited(at time.Time) Event {
-	return Event{Kind: Exited, Since: at.Sub(s.started), Backoff: s.def.Backoff, TimeoutKill: s.def.TimeoutKill}
+	return Event{
+		Kind: Exited, Since: at.Sub(s.started),
+		Backoff: s.def.Backoff, TimeoutKill: s.def.TimeoutKill, Tree: s.Group != nil,
+	}
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {

@@ -51,6 +51,7 @@ var groups = []group{
 	{"death", false, (*bench).measureDeath},
 	{"size", false, (*bench).measureSize},
 	{"logged", true, (*bench).measureLogged},
+	{"trees", false, (*bench).measureTrees},
 	{"multilog", false, (*bench).measureLog},
 	{"logmemory", true, (*bench).measureLogMemory},
 	{"chain", false, (*bench).measureChain},
@@ -241,7 +242,9 @@ func (b *bench) weigh(ctx context.Context, p peer, services int, pss, fds, count
 			return err
 		}
 		b.record(pss, p, float64(bytes))
-		b.record(fds, p, float64(open))
+		if fds != "" {
+			b.record(fds, p, float64(open))
+		}
 		if count != "" {
 			b.record(count, p, float64(len(of)))
 		}

@@ -54,6 +54,12 @@ func (b *bench) rows() []row {
 			fmt.Sprintf("idle, system calls per second, %d services", b.small()), b.median(idleSyscalls), number,
 			"", nil,
 		}, {
+			fmt.Sprintf("what cgroups add to the start of %d", n), b.treeStart, percent,
+			"≤ 25 %", atMost(0.25),
+		}, {
+			"what its cgroup adds to the memory per service", b.treeSize, size,
+			"≤ 1.5 kB", atMost(1500),
+		}, {
 			fmt.Sprintf("logger, lines from a pipe, %d MiB", linesSize>>20), b.median(logRate), rate,
 			"≥ 7 × " + baseline, atLeastTimes(7),
 		}, {

@@ -67,6 +67,9 @@ func size(v float64) string {
 	return fmt.Sprintf("%.1f KiB", v/(1<<10))
 }
 
+// percent shows a share.
+func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
+
 // rate shows bytes per second.
 func rate(v float64) string { return fmt.Sprintf("%.0f MB/s", v/1e6) }
 

@@ -101,6 +101,9 @@ func TestBatches(t *testing.T) {
 			s.send(batches[i].letters)
 		}
 		for i, s := range services {
+			if p.like == "runit" && strings.HasSuffix(batches[i].letters, "do") {
+				continue // runsv reaps between two letters, so that the o may find a service that has ended
+			}
 			want := batches[i].see.on(p)
 			if want == "gone" { // what it has heard is left to chance
 				s.awaitState(want)

@@ -18,7 +18,7 @@ const inside = "UPKEEP_TEST_INSIDE"
 // Main runs the tests of a package in a mount namespace of their own, so that no mount survives them,
 // and in a user namespace too where they are not started as root. A test binary that is executed as
 // Helper says runs that helper instead.
-func Main(m *testing.M, helpers map[string]func(args []string)) {
+func Main(m interface{ Run() int }, helpers map[string]func(args []string)) {
 	if len(os.Args) > 2 && os.Args[1] == "helper" {
 		helpers[os.Args[2]](os.Args[3:])
 		os.Exit(0)

@@ -1,0 +1,151 @@
+package supervisor
+
+import (
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/reaper"
+	"upkeep/tai64"
+)
+
+// tree does something with the service's cgroup, on the lane, and reports what fails once.
+func (s *Supervisor) tree(act func(*record) error) {
+	s.lane.Do(func() { s.record.reportTree(s, act(&s.record)) })
+}
+
+// reportTree says once what does not work with the cgroup.
+func (r *record) reportTree(s *Supervisor, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != r.unplaced {
+		s.host.PostLater(func() { s.host.Warn(s.Name, "%s; it goes on without that", text) })
+	}
+	r.unplaced = text
+}
+
+// placed makes the cgroup that run is to be born in, with its limits. It returns false, when it has said
+// why, if run must not be executed: with a limit that cannot be, or beside what a kill-tree file wants gone.
+func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definition) bool {
+	r := &s.record
+	if r.group == nil {
+		return true
+	}
+	if r.unwatch != nil {
+		r.unwatch()
+		r.unwatch = nil
+	}
+	limits := filepath.Join(path, "cgroup")
+	if !r.made {
+		r.makeTree()
+	}
+	err := r.makeErr
+	r.made = false
+	if r.found && err == nil && def.KillTree {
+		if alive, _ := r.group.Populated(); alive {
+			s.host.PostLater(func() { s.event(Event{Kind: Occupied}) })
+			return false
+		}
+	}
+	if err != nil && !s.host.NeedGroups && !isThere(limits) {
+		r.reportTree(s, err)
+		return true
+	}
+	if err == nil {
+		err = r.group.Limits(limits)
+	}
+	if err != nil {
+		s.host.PostLater(func() { s.startFailed(err, "") })
+		return false
+	}
+	s.host.Reaper.Place(spec, r.group.Path(), r.group.V1Procs())
+	return true
+}
+
+// makeTree makes the cgroup, for the start that follows.
+func (r *record) makeTree() {
+	if r.group == nil {
+		return
+	}
+	r.made = true
+	r.found, r.makeErr = r.group.Make()
+	if r.found && !r.counted {
+		r.oomKills, _ = r.group.OOMKills() // of an earlier upkeep's time
+	}
+	r.counted = true
+}
+
+func isThere(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil
+}
+
+func (r *record) limit() error {
+	return r.group.Limits(filepath.Join(r.dir.Path(), "cgroup"))
+}
+
+// freeze stops what the process has started. The process itself got STOP, so that it starts no more; alone
+// it needs nothing else.
+func (r *record) freeze() error {
+	pids, err := r.group.Pids()
+	if err != nil || len(pids) < 2 {
+		return err
+	}
+	return r.group.Freeze(true)
+}
+
+func (r *record) thaw() error { return r.group.Freeze(false) }
+
+func (r *record) killTree() error { return r.group.Kill() }
+
+// removeTree leaves nothing behind, unless something lives in it.
+func (r *record) removeTree() {
+	if r.group != nil {
+		r.group.Remove()
+	}
+}
+
+// clearTree tells what is left in the cgroup to end, and reports when it has.
+func (s *Supervisor) clearTree() {
+	s.cleared = true
+	emptied := func() { s.host.Post(func() { s.event(Event{Kind: Emptied}) }) }
+	s.lane.Do(func() {
+		r := &s.record
+		alive, err := r.group.Populated()
+		if alive {
+			r.group.Freeze(false)
+			err = r.group.Signal(int(unix.SIGTERM), 0)
+			r.group.Signal(int(unix.SIGCONT), 0)
+		}
+		r.reportTree(s, err)
+		if r.unwatch != nil {
+			r.unwatch()
+		}
+		if r.unwatch, err = r.group.WhenEmpty(emptied); err != nil { // the daemon itself is about to end
+			emptied()
+		}
+	})
+}
+
+// askMemory finds out whether the end at that time was the kernel's doing, for want of memory.
+func (s *Supervisor) askMemory(ended tai64.Label) {
+	s.lane.Do(func() {
+		n, err := s.record.group.OOMKills()
+		if err != nil || n <= s.record.oomKills {
+			return
+		}
+		s.record.oomKills = n
+		s.host.PostLater(func() {
+			s.host.Warn(s.Name, "%s", "the kernel has killed it, out of memory")
+			if end := s.lastEnd.Ended; end != nil && *end == ended {
+				s.lastEnd.OOM = true
+				if s.state.Phase != Gone {
+					s.writeStatus(true)
+				}
+			}
+		})
+	})
+}
