@@ -442,15 +442,6 @@ func (e *entry) heeds() bool {
 	return e.main.State().Broken || e.log != nil && e.log.State().Broken
 }
 
-// refresh tries again to record what could not be recorded.
-func (e *entry) refresh() {
-	for _, s := range []*supervisor.Supervisor{e.main, e.log} {
-		if s != nil {
-			s.Retry()
-		}
-	}
-}
-
 // died ends everything when the service was essential.
 func (e *entry) died(status unix.WaitStatus, essential, wanted bool) {
 	if essential && !wanted && e.d.stop == nil {

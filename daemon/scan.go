@@ -162,7 +162,6 @@ func (d *daemon) scanned() {
 	took := time.Since(sc.begun)
 	d.tidy()
 	next := safetyInterval
-	retry := !sc.again
 	if sc.complete && !sc.again {
 		d.notify.scanned(d.starts)
 	}
@@ -176,14 +175,7 @@ func (d *daemon) scanned() {
 	default:
 		next += time.Duration((rand.Float64() - 0.5) / 5 * float64(next))
 	}
-	sc.timer = d.host.After(next, func() {
-		if retry {
-			for _, e := range d.entries {
-				e.refresh()
-			}
-		}
-		d.rescan()
-	})
+	sc.timer = d.host.After(next, d.rescan)
 }
 
 // burst is how many steps of supervisors are worth tidying for, and calm how few mean that they are done.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"upkeep/cgroup"
 	"upkeep/fsstate"
@@ -47,11 +48,15 @@ func (r *record) write(s *Supervisor, status, info []byte) {
 	r.report(s, err)
 }
 
+// retryRecord is how long it takes until what could not be recorded is tried again.
+const retryRecord = 5 * time.Second
+
 // report says once what is not recorded, and once that it is again.
 func (r *record) report(s *Supervisor, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
+		s.host.PostLater(s.retryLater)
 	}
 	if text == r.failed {
 		return
@@ -66,6 +71,18 @@ func (r *record) report(s *Supervisor, err error) {
 		default:
 			s.host.Warn(s.Name, "%v; its state is not recorded until that works", err)
 		}
+	})
+}
+
+// retryLater sees to it that Retry is called.
+func (s *Supervisor) retryLater() {
+	if s.retrying {
+		return
+	}
+	s.retrying = true
+	s.host.After(retryRecord, func() {
+		s.retrying = false
+		s.Retry()
 	})
 }
 

@@ -74,6 +74,7 @@ type Supervisor struct {
 	reported string      // the cause of failing to start that was reported last
 	badFiles string      // what of the Definition was reported last
 	cleared  bool        // since the last start, Emptied was asked for
+	retrying bool        // Retry will be called
 	settled  bool        // it has been supervised for long enough to be complete
 	begun    bool        // the directory is taken up
 	ending   atomic.Bool // Stop was called
