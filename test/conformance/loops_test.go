@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -101,6 +103,12 @@ func TestLettersToMissingRun(t *testing.T) {
 		for l, s := range services {
 			if end, ok := ends[l]; ok {
 				s.awaitState(end.on(p))
+			}
+			if l == 'o' && p.ours() { // the one attempt is recorded before it is over
+				harness.Eventually(t, s.name+" is not being started any more", func() bool {
+					info, _ := os.ReadFile(filepath.Join(s.dir, "supervise/resume"))
+					return strings.Contains(string(info), " phase=down ")
+				})
 			}
 		}
 		for _, s := range services {
