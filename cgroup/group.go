@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,8 @@ type Group struct {
 	limits map[string]string // what was written to which file
 	kept   bool              // the leaf was there already, with limits that are not in limits
 	v1     map[string]bool   // the v1 controllers that have a group for this one
+	killed atomic.Bool       // Kill was called
+	deadly bool              // what is born in it may be killed, see Renew
 }
 
 // Group returns the group of a service, or of its logger. Distinct services have distinct groups, whatever
@@ -57,6 +60,32 @@ func (g *Group) Make() (found bool, err error) {
 			return false, &OpError{"make", g.parent(), err}
 		}
 	}
+}
+
+// Renew removes a group that was killed, or may have been by an earlier upkeep, so that Make makes another
+// one, and tells whether it did. Kernels like 6.18 kill whatever is born from outside in a group that was ever
+// killed by cgroup.kill: the fork compares how often that was with how often it was in the parent's own group.
+// Who is moved there is safe, and that is the way while something still lives in the group.
+func (g *Group) Renew() bool {
+	g.making.Lock()
+	defer g.making.Unlock()
+	there := exists(g.leaf)
+	g.deadly = there && (g.killed.Load() || g.kept) && g.Remove() != nil
+	renewed := there && !exists(g.leaf)
+	g.killed.Store(g.deadly)
+	return renewed
+}
+
+// Doubt says that somebody else may have killed the group.
+func (g *Group) Doubt() { g.killed.Store(true) }
+
+// Birth returns the group in which a process of the service is to be born, or "", and the files to which it
+// has to write "0" before it executes anything.
+func (g *Group) Birth() (dir string, join []string) {
+	if g.deadly {
+		return "", append([]string{filepath.Join(g.leaf, procs)}, g.V1Procs()...)
+	}
+	return g.leaf, g.V1Procs()
 }
 
 // Populated tells whether a process is in the group. None is in one that does not exist.

@@ -62,7 +62,23 @@ func (g *Group) Limits(dir string) error {
 		delete(g.limits, name)
 	}
 	g.kept = false
-	return errors.Join(errs...)
+	if errs == nil {
+		return nil
+	}
+	return limitErrors(errs)
+}
+
+// limitErrors are errors in one line.
+type limitErrors []error
+
+func (e limitErrors) Unwrap() []error { return e }
+
+func (e limitErrors) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
 }
 
 func (g *Group) written(name string) bool {

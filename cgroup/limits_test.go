@@ -155,7 +155,7 @@ func TestLimitsThatCannotBe(t *testing.T) {
 	write(t, dir+"/memory.high", "1M")
 	write(t, dir+"/README", "1")
 	err := g.Limits(dir)
-	if err == nil || strings.Count(err.Error(), "\n") != 1 {
+	if err == nil || strings.Count(err.Error(), "; ") != 1 || strings.Contains(err.Error(), "\n") {
 		t.Errorf("two files that cannot be: %v", err)
 	}
 	if err := g.Limits(dir + "/README"); err == nil {

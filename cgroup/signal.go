@@ -76,6 +76,7 @@ func (g *Group) signal(pids []int, sig unix.Signal) (err error) {
 
 // Kill kills everything in the group, frozen or not. It does not wait until all are dead.
 func (g *Group) Kill() error {
+	g.killed.Store(true)
 	err := writeFile(filepath.Join(g.leaf, "cgroup.kill"), "1")
 	if err == nil || !exists(g.leaf) {
 		return nil

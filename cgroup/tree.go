@@ -108,10 +108,14 @@ func (t *Tree) settle(h host, o Options, own place, name string) error {
 		if err != nil {
 			return &OpError{"find", o.Dir, err}
 		}
-		if err := mkdir(dir); err != nil && err != unix.EEXIST {
-			return &OpError{"make", dir, err}
+		made := mkdir(dir)
+		if made != nil && made != unix.EEXIST {
+			return &OpError{"make", dir, made}
 		}
 		if !exists(filepath.Join(dir, "cgroup.controllers")) {
+			if made == nil {
+				rmdir(dir)
+			}
 			return fmt.Errorf("%s is no directory of the unified cgroup hierarchy", dir)
 		}
 		t.place, alone = dir, true
@@ -202,6 +206,7 @@ func clearMark(dir string) {
 // occupy moves this process into BASE/supervisor, and everybody else out of the inner group that BASE is.
 func (t *Tree) occupy() error {
 	self := filepath.Join(t.base, supervisorName)
+	rmdir(self) // an upkeep that was killed with it may have left it, see Renew
 	if err := mkdir(self); err != nil && err != unix.EEXIST {
 		return &OpError{"make", self, err}
 	}

@@ -417,8 +417,14 @@ func (e *entry) limitsChanged(dir string) {
 	if s == nil {
 		return
 	}
-	e.d.host.Pool.NewLane().Do(func() { e.d.watch.addThere(dir) }) // it may be new
-	s.LimitsChanged()
+	e.d.host.Pool.NewLane().Do(func() {
+		e.d.watch.addThere(dir) // it may be new, and what is in it is read when it is watched
+		e.d.mail.postLater(func() {
+			if s == e.main || s == e.log {
+				s.LimitsChanged()
+			}
+		})
+	})
 }
 
 // noteLog lets svstat say that there is a log directory which does not count yet. As with svscan, what

@@ -273,6 +273,9 @@ func onLetter(s State, e Event) (State, []Action) {
 			return s, actions
 		case s.Phase == Waiting:
 			s.Phase = Down
+			if e.Tree {
+				return s, clear([]Action{record}, e)
+			}
 		}
 		return s, []Action{record}
 	case 'x':

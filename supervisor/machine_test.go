@@ -45,32 +45,32 @@ emptied     -                        -                            -             
 
 // treeCells is the same for a service with a cgroup.
 const treeCells = `
-event       down                     starting                     up                           stopping         waiting             up, paused                        up, leaving             clearing, leaving  clearing to start
-u           starting up rec start    defer                        rec                          up rec           rec                 rec                               up rec                  up rec             rec
-o           starting once rec start  defer                        once rec                     once rec         once rec            once rec                          once rec                once rec           once rec
-d           rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec       stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
-x           clearing rec clear       defer                        rec                          rec              clearing rec clear  rec                               rec                     rec                rec
-p           rec                      defer                        rec STOP freeze              rec STOP freeze  rec                 rec STOP freeze                   rec STOP freeze         rec                rec
-c           rec                      defer                        rec CONT thaw                rec CONT thaw    rec                 rec CONT thaw                     rec CONT thaw           rec                rec
-h           -                        defer                        HUP                          HUP              -                   HUP                               HUP                     -                  -
-a           -                        defer                        ALRM                         ALRM             -                   ALRM                              ALRM                    -                  -
-i           -                        defer                        INT                          INT              -                   INT                               INT                     -                  -
-t           -                        defer                        TERM rec                     TERM rec         -                   TERM rec                          TERM rec                -                  -
-k           -                        defer                        KILL                         KILL             -                   KILL                              KILL                    killtree           killtree
-q           -                        defer                        QUIT                         QUIT             -                   QUIT                              QUIT                    -                  -
-1           -                        defer                        USR1                         USR1             -                   USR1                              USR1                    -                  -
-2           -                        defer                        USR2                         USR2             -                   USR2                              USR2                    -                  -
-w           -                        defer                        WINCH                        WINCH            -                   WINCH                             WINCH                   -                  -
-?           -                        defer                        -                            -                -                   -                                 -                       -                  -
-started     -                        up rec                       -                            -                -                   -                                 -                       -                  -
-failed      -                        waiting rec pause            waiting rec pause            down rec clear   -                   waiting rec thaw pause            clearing rec clear      -                  -
-died young  -                        -                            waiting rec pause            down rec clear   -                   waiting rec thaw pause            clearing rec clear      -                  -
-died old    -                        -                            starting start               down rec clear   -                   starting thaw start               clearing rec clear      -                  -
-pause over  -                        -                            -                            -                starting start      -                                 -                       -                  -
-overdue     killtree                 -                            -                            killtree         -                   -                                 -                       killtree           killtree
-changed     -                        -                            -                            -                -                   -                                 -                       -                  -
-occupied    -                        clearing rec clear killtree  -                            -                -                   -                                 -                       -                  -
-emptied     -                        -                            -                            -                -                   -                                 -                       gone rec release   starting start
+event       down                     starting                     up                           stopping         waiting              up, paused                        up, leaving             clearing, leaving  clearing to start
+u           starting up rec start    defer                        rec                          up rec           rec                  rec                               up rec                  up rec             rec
+o           starting once rec start  defer                        once rec                     once rec         once rec             once rec                          once rec                once rec           once rec
+d           rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec clear  stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
+x           clearing rec clear       defer                        rec                          rec              clearing rec clear   rec                               rec                     rec                rec
+p           rec                      defer                        rec STOP freeze              rec STOP freeze  rec                  rec STOP freeze                   rec STOP freeze         rec                rec
+c           rec                      defer                        rec CONT thaw                rec CONT thaw    rec                  rec CONT thaw                     rec CONT thaw           rec                rec
+h           -                        defer                        HUP                          HUP              -                    HUP                               HUP                     -                  -
+a           -                        defer                        ALRM                         ALRM             -                    ALRM                              ALRM                    -                  -
+i           -                        defer                        INT                          INT              -                    INT                               INT                     -                  -
+t           -                        defer                        TERM rec                     TERM rec         -                    TERM rec                          TERM rec                -                  -
+k           -                        defer                        KILL                         KILL             -                    KILL                              KILL                    killtree           killtree
+q           -                        defer                        QUIT                         QUIT             -                    QUIT                              QUIT                    -                  -
+1           -                        defer                        USR1                         USR1             -                    USR1                              USR1                    -                  -
+2           -                        defer                        USR2                         USR2             -                    USR2                              USR2                    -                  -
+w           -                        defer                        WINCH                        WINCH            -                    WINCH                             WINCH                   -                  -
+?           -                        defer                        -                            -                -                    -                                 -                       -                  -
+started     -                        up rec                       -                            -                -                    -                                 -                       -                  -
+failed      -                        waiting rec pause            waiting rec pause            down rec clear   -                    waiting rec thaw pause            clearing rec clear      -                  -
+died young  -                        -                            waiting rec pause            down rec clear   -                    waiting rec thaw pause            clearing rec clear      -                  -
+died old    -                        -                            starting start               down rec clear   -                    starting thaw start               clearing rec clear      -                  -
+pause over  -                        -                            -                            -                starting start       -                                 -                       -                  -
+overdue     killtree                 -                            -                            killtree         -                    -                                 -                       killtree           killtree
+changed     -                        -                            -                            -                -                    -                                 -                       -                  -
+occupied    -                        clearing rec clear killtree  -                            -                -                    -                                 -                       -                  -
+emptied     -                        -                            -                            -                -                    -                                 -                       gone rec release   starting start
 `
 
 func TestEveryCell(t *testing.T) {

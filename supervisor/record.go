@@ -21,7 +21,6 @@ type record struct {
 	oomKills uint64 // of the group, as last seen
 	counted  bool   // they were looked at once
 	made     bool   // the group was just made, or found
-	found    bool
 	makeErr  error
 	unplaced string // what was reported of the group
 }

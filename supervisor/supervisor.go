@@ -78,6 +78,8 @@ type Supervisor struct {
 	settled  bool        // it has been supervised for long enough to be complete
 	begun    bool        // the directory is taken up
 	ending   atomic.Bool // Stop was called
+
+	unlimited bool // limits have changed since the start that is under way was begun, perhaps after it has read them
 }
 
 // New returns a Supervisor that has not begun.
@@ -227,8 +229,12 @@ func (s *Supervisor) Changed() { s.event(Event{Kind: Changed}) }
 
 // LimitsChanged says that something in the service directory's cgroup directory may have changed.
 func (s *Supervisor) LimitsChanged() {
-	if s.Group != nil && s.pid != 0 {
+	switch {
+	case s.Group == nil:
+	case s.pid != 0:
 		s.tree((*record).limit)
+	case s.state.Phase == Starting: // which may have read them before
+		s.unlimited = true
 	}
 	s.Changed()
 }
@@ -493,6 +499,10 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.starts++
 	s.cause = ""
 	s.event(Event{Kind: Started})
+	if s.unlimited {
+		s.unlimited = false
+		s.tree((*record).limit)
+	}
 }
 
 func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
@@ -517,7 +527,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
 	s.event(s.exited(at))
 	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
-		s.askMemory(s.since)
+		s.askWhoKilled(s.since, at.Sub(s.started) < young)
 	}
 	if s.events.Died != nil {
 		s.events.Died(e.Status, s.def.Essential, wanted)

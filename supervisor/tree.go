@@ -44,7 +44,7 @@ func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definiti
 	}
 	err := r.makeErr
 	r.made = false
-	if r.found && err == nil && def.KillTree {
+	if err == nil && def.KillTree {
 		if alive, _ := r.group.Populated(); alive {
 			s.host.PostLater(func() { s.event(Event{Kind: Occupied}) })
 			return false
@@ -61,7 +61,8 @@ func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definiti
 		s.host.PostLater(func() { s.startFailed(err, "") })
 		return false
 	}
-	s.host.Reaper.Place(spec, r.group.Path(), r.group.V1Procs())
+	dir, join := r.group.Birth()
+	s.host.Reaper.Place(spec, dir, join)
 	return true
 }
 
@@ -71,9 +72,11 @@ func (r *record) makeTree() {
 		return
 	}
 	r.made = true
-	r.found, r.makeErr = r.group.Make()
-	if r.found && !r.counted {
-		r.oomKills, _ = r.group.OOMKills() // of an earlier upkeep's time
+	renewed := r.group.Renew()
+	var found bool
+	found, r.makeErr = r.group.Make()
+	if renewed || found && !r.counted {
+		r.oomKills, _ = r.group.OOMKills() // of an earlier upkeep's time, or of the logger's
 	}
 	r.counted = true
 }
@@ -130,11 +133,15 @@ func (s *Supervisor) clearTree() {
 	})
 }
 
-// askMemory finds out whether the end at that time was the kernel's doing, for want of memory.
-func (s *Supervisor) askMemory(ended tai64.Label) {
+// askWhoKilled finds out whether the end at that time was the kernel's doing, for want of memory. Otherwise
+// one that was early may mean that nothing can be born in the group.
+func (s *Supervisor) askWhoKilled(ended tai64.Label, early bool) {
 	s.lane.Do(func() {
 		n, err := s.record.group.OOMKills()
 		if err != nil || n <= s.record.oomKills {
+			if early {
+				s.record.group.Doubt()
+			}
 			return
 		}
 		s.record.oomKills = n

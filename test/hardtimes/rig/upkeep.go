@@ -29,7 +29,7 @@ func Command(t testing.TB, args ...string) *exec.Cmd {
 	return exec.Command(harness.Bin(t, "upkeep"), args...)
 }
 
-// Start starts the daemon in a cgroup of its own where that is possible.
+// Start starts the daemon in a cgroup of its own where that is possible, unless cmd names one.
 func Start(t testing.TB, cmd *exec.Cmd) *Upkeep {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -46,7 +46,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Upkeep {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	if cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWUSER == 0 {
+	if cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWUSER == 0 && !cmd.SysProcAttr.UseCgroupFD {
 		if dir := group(t); dir != "" {
 			if g, err := os.Open(dir); err == nil {
 				defer g.Close()

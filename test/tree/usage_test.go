@@ -1,0 +1,50 @@
+package tree_test
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"upkeep/test/hardtimes/rig"
+)
+
+// TestUsage: svstat says what the whole tree uses.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	s := h.service("web", "(setsid sleep 1000000 &)\nsleep 1000000 &\nuntil [ -e enough ]; do :; done\nexec sleep 1000000")
+	never := rig.Service(t, filepath.Join(h.top, "elsewhere"), "never", rig.Sleeper)
+	h.open()
+	v := s.await("three tasks", func(v view) bool { return v.Usage != nil && v.Usage.Tasks != nil && *v.Usage.Tasks == 3 })
+	if v.Usage.CPU == nil {
+		t.Fatal("no cpu time")
+	}
+	before := *v.Usage.CPU
+	s.await("using the processor", func(v view) bool { return *v.Usage.CPU > before })
+	s.tell("enough")
+	if len(v.Usage.Pressure) != 3 {
+		t.Errorf("pressure: %v", v.Usage.Pressure)
+	}
+	for kind, p := range v.Usage.Pressure {
+		if gone(filepath.Join(s.group(), kind+".pressure")) {
+			continue // the kernel does not count it
+		}
+		if read(filepath.Join(s.group(), kind+".pressure")) != "" && (p == nil || p.Some == nil || p.Full == nil || *p.Some < 0 || *p.Some > 100) {
+			t.Errorf("pressure of %s: %+v", kind, p)
+		}
+	}
+	for _, line := range []string{"tasks      3", "cpu time   "} {
+		if long := rig.Client(t, "svstat", "--long", s.dir); !has(long, line) {
+			t.Errorf("svstat --long has no line %q: %s", line, long)
+		}
+	}
+	if v := views(t, never)[0]; v.Cgroup != nil || v.Usage != nil {
+		t.Errorf("a service that is not supervised has a group: %+v", v)
+	}
+	s.svc("d")
+	s.await("no tasks", func(v view) bool { return v.Usage != nil && v.Usage.Tasks != nil && *v.Usage.Tasks == 0 })
+	h.ends(syscall.SIGTERM, slack)
+	if v := s.view(); v.Usage != nil {
+		t.Errorf("it uses something when all has ended: %+v", v.Usage)
+	}
+}
