@@ -97,7 +97,7 @@ func newMachinery(c Config) (*machinery, error) {
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
 		Env:        withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
-	m.notify = newNotifier(m)
+	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
 	m.host.Reaper.Prepare()
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
@@ -210,22 +210,26 @@ func (m *machinery) take(c Config) (*daemon, error) {
 	if err != nil && !d.alone {
 		return nil, &RootError{c.Root, err}
 	}
-	d.scan = newScanner(d)
-	d.watch = newWatcher(d)
+	if !d.alone {
+		if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
+			return nil, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
+		} else if err != nil {
+			d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+		}
+	}
+	// Only who has the lock may move into the root's cgroup.
 	if d.groups, err = newGroups(d); err != nil {
+		d.home.Close()
 		return nil, err
 	}
+	d.scan = newScanner(d)
+	d.watch = newWatcher(d)
 	d.notify.begin(d.summary)
 	if d.alone {
 		d.mail.post(d.startAlone)
-		return d, nil
+	} else {
+		d.mail.post(d.rescan)
 	}
-	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
-		return nil, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
-	} else if err != nil {
-		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
-	}
-	d.mail.post(d.rescan)
 	return d, nil
 }
 

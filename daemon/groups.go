@@ -12,14 +12,14 @@ type groups struct {
 	d     *daemon
 	tree  *cgroup.Tree // nil where there are none, and before the first service
 	tried bool
-	names map[string]*entry // of the groups of services
+	names map[string]bool // of the groups of services
 	lane  *supervisor.Lane
 }
 
 // newGroups fails only if cgroups are required and cannot be had. Otherwise they wait for the first service:
 // a container that runs one command alone has no use for them.
 func newGroups(d *daemon) (*groups, error) {
-	g := &groups{d: d, names: make(map[string]*entry), lane: d.host.Pool.NewLane()}
+	g := &groups{d: d, names: make(map[string]bool), lane: d.host.Pool.NewLane()}
 	if d.Cgroup != cgroup.Require {
 		return g, nil
 	}
@@ -56,18 +56,20 @@ func (g *groups) of(e *entry) {
 // name is the entry's, if no other entry that had this name before has the group still.
 func (g *groups) name(e *entry) string {
 	name := e.name
-	for g.names[name] != nil {
+	for g.names[name] {
 		name += fmt.Sprintf(".%d", e.id.Ino)
 	}
-	g.names[name] = e
+	g.names[name] = true
 	return name
 }
 
-// forget says that the entry needs no group any more.
+// forget says that the entry needs no group any more. One that never was a service has an empty one.
 func (g *groups) forget(e *entry) {
-	if e.group != "" {
-		delete(g.names, e.group)
+	if e.group == "" {
+		return
 	}
+	delete(g.names, e.group)
+	g.lane.DoGroup(func() { e.groups.main.Remove() })
 }
 
 // close leaves no group in which nothing runs.

@@ -9,8 +9,8 @@ import (
 )
 
 // Place has the process of s born in a cgroup, the directory that is given unless it is empty, and enter
-// the further groups whose cgroup.procs files are given. Where the kernel does not bear into cgroups it enters all of them
-// before it executes anything.
+// the further groups whose cgroup.procs files are given. Where the kernel does not bear into cgroups it
+// enters all of them before it executes anything.
 func (r *Reaper) Place(s *Spec, cgroup string, join []string) {
 	r.probe.Do(func() { r.bears = bearsIntoGroups() })
 	if r.bears || cgroup == "" {

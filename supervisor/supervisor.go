@@ -567,7 +567,9 @@ func (s *Supervisor) startFailed(err error, hint string) {
 		return
 	}
 	s.reported = text
-	s.host.StartError(s.Label, err)
+	if _, ok := err.(unix.Errno); ok { // and not one of what supervise does not know, such as limits
+		s.host.StartError(s.Label, err)
+	}
 	next := "not trying again"
 	if s.state.Phase == Waiting {
 		next = fmt.Sprintf("trying again in %v", max(young, s.state.Pace))

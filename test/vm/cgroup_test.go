@@ -45,11 +45,13 @@ var cgroupScenarios = []cgroupScenario{
 	},
 	{
 		name:    "rejected limit",
-		service: tree{"cgroup/pids.max": text("many"), "run": script("echo it runs all the same")},
+		service: tree{"cgroup/pids.max": text("many"), "run": script("echo it runs all the same", ": >/ran")},
 		look: []string{
 			"wait_for 'svstat --long /service/s | grep pids.max'", "echo it is down",
-			"sleep 3", // a directory may be incomplete for a second: nothing is said before
-			"echo 10 >/service/s/cgroup/pids.max", "svc -u /service/s",
+			// A directory may be incomplete for a second, in which nothing is said. Each attempt is recorded.
+			"status() { ls -i /service/s/supervise/status; }",
+			"for attempt in 1 2 3 4; do old=$(status); wait_for 'test \"$(status)\" != \"$old\"'; done",
+			"echo 10 >/service/s/cgroup/pids.max", "svc -u /service/s", "wait_for 'test -e /ran'",
 		},
 		want: []string{"it is down", "it runs all the same"},
 	},
