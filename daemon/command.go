@@ -25,7 +25,7 @@ func (d *daemon) startCommand() {
 	}
 	c := &command{d: d, running: true}
 	d.command = c
-	d.host.Pool.NewLane().DoStart(func() {
+	d.host.Pool.NewLane().DoQuickStart(func() {
 		path, err := findProgram(d.Command[0])
 		if err == nil {
 			err = d.host.Reaper.Start(reaper.Spec{

@@ -99,6 +99,7 @@ func newMachinery(c Config) (*machinery, error) {
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
 	m.host.Reaper.Prepare()
+	m.host.Pool.Starter = m.host.Reaper.Hand().Take
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
 	}

@@ -34,20 +34,66 @@ func settle() (int, error) {
 	return fd, err
 }
 
+// Prepare makes starting many processes fast. It is called once, before the process opens what it will
+// have many of; what is open then stays open to the threads of Aside and of a Hand. Without it, or where the
+// kernel refuses, everything works, if more slowly.
+func (r *Reaper) Prepare() {
+	if first, err := settle(); err == nil {
+		r.lasting = first
+	}
+}
+
 // Aside runs f like a goroutine, on a thread of its own that may fork faster than others: it has a table of
-// descriptors of its own, with none of those that were opened since Prepare, and the kernel has nothing to
-// copy for a child and close again. f is told whether that is so. What it opens is then its own, and what
-// others have opened it can reach by a path only.
+// descriptors of its own, with none of those that were opened since Prepare. The kernel copies the table
+// for each child and closes its descriptors one by one before the program runs; with the three of each of a
+// thousand services that takes longer than everything else. f is told whether that is so. What it opens is then
+// its own, and what others have opened it can reach by a path only.
+//
+// (The runtime starts no thread from one that is locked, so the table stays this thread's.)
 func (r *Reaper) Aside(f func(lean bool)) {
 	aside(func() {
 		listen() // to SIGCHLD
-		lean := r.lasting > 0 && unix.CloseRange(uint(r.lasting), math.MaxInt32, unix.CLOSE_RANGE_UNSHARE) == nil
-		if lean {
-			r.lean.Store(int64(unix.Gettid()))
-		}
-		f(lean)
+		f(r.lasting > 0 && unix.CloseRange(uint(r.lasting), math.MaxInt32, unix.CLOSE_RANGE_UNSHARE) == nil)
 	})
 }
+
+// A Hand does one thing after another on a thread of Aside's, until End. A nil one does nothing.
+type Hand struct{ work chan func() }
+
+// Hand returns a new one, or nil where it would not fork faster than any other thread.
+func (r *Reaper) Hand() *Hand {
+	h := &Hand{make(chan func(), 1)}
+	lean := make(chan bool)
+	r.Aside(func(isLean bool) {
+		lean <- isLean
+		if isLean {
+			for f := range h.work {
+				f()
+			}
+		}
+	})
+	if !<-lean {
+		return nil
+	}
+	return h
+}
+
+// Take hands f over, to be run when what was taken before is done. It returns false, and f is not run, if
+// something else waits for that already.
+func (h *Hand) Take(f func()) bool {
+	if h == nil {
+		return false
+	}
+	select {
+	case h.work <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+// End ends the thread when what was taken is done. Nothing is handed over any more.
+func (h *Hand) End() { close(h.work) }
 
 // listen unblocks SIGCHLD on the calling thread. While it has its default action the kernel then drops it
 // for this thread's children; blocked, it would go to another thread, and wake that.

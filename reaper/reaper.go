@@ -11,7 +11,6 @@ package reaper
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,9 +34,7 @@ type Owner interface {
 
 // A Reaper is the parent of every process that it starts. The zero value is ready.
 type Reaper struct {
-	forker  *forker      // nil without Prepare
-	lasting int          // descriptors from here on are opened after Prepare; 0 without it
-	lean    atomic.Int64 // the thread that Aside has prepared last
+	lasting int // descriptors from here on are opened after Prepare; 0 without it
 	probe   sync.Once
 	bears   bool // children can be born in a cgroup; known after probe
 

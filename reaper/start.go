@@ -3,6 +3,7 @@ package reaper
 import (
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +60,7 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
 	}
 	r.begin()
-	pid, err := r.fork(path, args, attr, s.Cgroup)
+	pid, err := forkExec(path, args, attr, s.Cgroup)
 	r.end(pid, c)
 	if err != nil && c.report != nil {
 		c.report.take()
@@ -67,8 +68,8 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 	return err
 }
 
-// forkExec tries again when the file was just written: a fork elsewhere in this process can hold the
-// writer's descriptor for the moment between its clone and its exec.
+// forkExec tries again when the file was just written: a fork elsewhere, in the writer, can hold its
+// descriptor for the moment between clone and exec.
 //
 // The child gets an empty signal mask, whatever we were started with: it inherits that of the thread.
 //
@@ -88,14 +89,15 @@ func forkExec(path string, args []string, attr *syscall.ProcAttr, cgroup string)
 	if unix.PthreadSigmask(unix.SIG_SETMASK, &empty, &old) == nil {
 		defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 	}
-	const tries = 3
-	for try := 1; ; try++ {
+	const longest = 16 * time.Millisecond // some 30 in all
+	for pause := time.Millisecond; ; pause *= 2 {
 		pid, err := syscall.ForkExec(path, args, attr)
 		if err != nil {
 			pid = 0
 		}
-		if err != syscall.ETXTBSY || try == tries {
+		if err != syscall.ETXTBSY || pause > longest {
 			return pid, err
 		}
+		time.Sleep(pause)
 	}
 }

@@ -21,6 +21,9 @@ type Pool struct {
 	// Rouse wakes the goroutine that steps post to. It is called when there is nothing more to do, or
 	// every so often: waking it for each of a thousand steps would cost more than they do.
 	Rouse func()
+	// Starter has a goroutine that forks faster than others do the work that is given, unless it is busy; nil
+	// where there is none. It has other descriptors than the rest.
+	Starter func(work func()) bool
 
 	mu    sync.Mutex
 	crews [stepKinds]crew
@@ -45,6 +48,7 @@ type worker struct {
 	// relief is called when another one takes the place of a worker that is lent and stuck; nil for one
 	// that is hired. It must not block.
 	relief func()
+	lean   bool // it was hired from the Starter
 }
 
 type stepKind uint8
@@ -66,7 +70,7 @@ type Lane struct {
 type step struct {
 	run    func()
 	kind   stepKind
-	quick  bool // Work may run it
+	quick  bool // it may be run where the descriptors are others
 	status bool
 }
 
@@ -86,8 +90,8 @@ func (l *Lane) Do(run func()) { l.add(step{run: run}) }
 // DoStart queues a step that forks.
 func (l *Lane) DoStart(run func()) { l.add(step{run: run, kind: startStep}) }
 
-// DoQuickStart queues a step that forks and may be run by Work: it neither uses a descriptor by its number
-// nor opens one that lasts.
+// DoQuickStart queues a step that forks and may be run by Work and by the Starter: it neither uses a
+// descriptor by its number, but for the standard three, nor opens one that lasts.
 func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, quick: true}) }
 
 // DoGroup queues a step that makes a cgroup, which keeps no other step waiting.
@@ -137,6 +141,10 @@ func (p *Pool) hire(c *crew) {
 	}
 	w := &worker{since: time.Now()}
 	c.current = w
+	if c.kind == startStep && p.Starter != nil && p.Starter(func() { w.lean = true; p.work(c, w) }) {
+		p.keepWatch(c) // the Starter may be busy for ever
+		return
+	}
 	go p.work(c, w)
 	if len(c.queue) > 1 {
 		p.keepWatch(c)
@@ -186,14 +194,19 @@ func (p *Pool) work(c *crew, w *worker) {
 func (p *Pool) run(c *crew, w *worker, l *Lane) {
 	for left := len(l.steps); left > 0; left-- {
 		s := l.steps[0]
-		if s.kind != c.kind && p.crews[s.kind].current != nil || w.relief != nil && !s.quick {
+		foreign := s.kind != c.kind
+		if foreign && p.crews[s.kind].current != nil || !s.quick && (w.relief != nil || w.lean && foreign) {
 			p.enqueue(l)
 			return
+		}
+		run := s.run
+		if w.lean && !s.quick {
+			run = func() { elsewhere(s.run) }
 		}
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
-		p.unlocked(s.run)
+		p.unlocked(run)
 		if c.silent++; c.silent >= rouseEvery || c.current != w {
 			p.rouse(c)
 		}

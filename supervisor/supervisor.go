@@ -116,7 +116,7 @@ func (s *Supervisor) Tried() bool { return s.begun && s.state.Phase != Starting 
 // Begin takes the directory up and starts the service unless it is to be down.
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
-	path, super, launch := s.Path, s.Super, s.launcher()
+	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
 	first := fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil)
 	status := func(down bool) []byte {
 		want := fsstate.WantUp
@@ -144,7 +144,8 @@ func (s *Supervisor) Begin() {
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
-			s.lane.DoStart(func() { launch(dir.Path(), def, false) })
+			quick := !def.Remote && (pipe == nil || pipe.Named())
+			s.doStart(quick, func() { launch(dir.Path(), def, quick) })
 		}
 	})
 }
@@ -390,16 +391,20 @@ func (s *Supervisor) start() {
 	s.started = time.Now()
 	launch := s.launcher()
 	quick := s.quick()
-	do := s.lane.DoStart
-	if quick {
-		do = s.lane.DoQuickStart
-	}
-	do(func() {
+	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.host.PostLater(func() { s.definition(def, bad) })
 		launch(path, def, quick)
 	})
+}
+
+func (s *Supervisor) doStart(quick bool, run func()) {
+	if quick {
+		s.lane.DoQuickStart(run)
+	} else {
+		s.lane.DoStart(run)
+	}
 }
 
 // quick tells whether the next start uses no descriptor that others have opened, and opens none that lasts.
