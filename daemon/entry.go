@@ -137,8 +137,7 @@ func (e *entry) prepare() {
 }
 
 func inspect(path string) (f finding) {
-	if f.real, f.err = filepath.EvalSymlinks(path); f.err != nil {
-		f.err = unwrapPath(f.err)
+	if f.real, f.err = fsstate.RealDir(path); f.err != nil {
 		return f
 	}
 	f.complete = unix.Access(filepath.Join(path, "run"), unix.X_OK) == nil

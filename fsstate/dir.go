@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,8 +47,9 @@ func Identify(path string) (id ID, isDir bool, err error) {
 
 // Take makes the supervise directory of the service directory path what daemontools' clients expect,
 // in the order of daemontools' supervise: lock before anything is changed, and status before ok gets
-// a reader, so that who gets past ok finds a status. superDir is the absolute path of the supervise
-// directory, or empty for the place that SUPERVISEDIR gives.
+// a reader, so that who gets past ok finds a status. Without a status, which is then to come by
+// Complete, ok is left for that. superDir is the absolute path of the supervise directory, or empty for the
+// place that SUPERVISEDIR gives.
 //
 // Where the file system refuses to be written to, Take returns a Dir that lacks what could not be
 // made, together with an *Unrecorded that says so; the service can run all the same, and Complete
@@ -57,7 +59,7 @@ func Take(path, superDir string, status []byte) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = d.Complete(status)
+	err = d.Complete(status, nil)
 	if err != nil && !errors.As(err, new(*Unrecorded)) {
 		d.Close()
 		return nil, err
@@ -67,17 +69,7 @@ func Take(path, superDir string, status []byte) (*Dir, error) {
 
 // locate finds out where the service directory and its supervise directory are.
 func locate(path, superDir string) (*Dir, error) {
-	_, isDir, err := Identify(path)
-	if err == nil && !isDir {
-		err = unix.ENOTDIR
-	}
-	real := ""
-	if err == nil {
-		real, err = filepath.EvalSymlinks(path)
-	}
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
+	real, err := RealDir(path)
 	if err == nil {
 		err = unix.Faccessat(unix.AT_FDCWD, real, unix.X_OK, unix.AT_EACCESS)
 	}
@@ -92,13 +84,40 @@ func locate(path, superDir string) (*Dir, error) {
 	return d, nil
 }
 
+// RealDir is the absolute path of a directory, without symbolic links.
+func RealDir(path string) (string, error) {
+	fd, err := open(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	// The kernel knows, and takes one call where looking at each component takes many.
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlink("/proc/thread-self/fd/"+strconv.Itoa(fd), buf[:])
+	if err == nil && n < len(buf) && buf[0] == '/' {
+		real := string(buf[:n])
+		if !strings.HasSuffix(real, " (deleted)") {
+			return real, nil
+		}
+	}
+	real, err := filepath.EvalSymlinks(path) // no /proc
+	if err != nil {
+		return "", errnoOf(err)
+	}
+	return filepath.Abs(real)
+}
+
 // MakeSuper makes the supervise directory that Take would use and returns its path.
 func MakeSuper(path, superDir string) (string, error) {
 	d, err := locate(path, superDir)
 	if err != nil {
 		return "", err
 	}
-	return d.super, d.makeSuper()
+	fd, err := d.makeSuper()
+	if err == nil {
+		unix.Close(fd)
+	}
+	return d.super, err
 }
 
 // An Unrecorded is what a file system that cannot be written to keeps a supervised directory from
@@ -146,71 +165,109 @@ func (d *Dir) Moved(path string) {
 // blocking, or -1.
 func (d *Dir) Control() int { return d.control }
 
-// Complete makes what of the supervise directory is not there yet, and writes status.
-func (d *Dir) Complete(status []byte) error {
-	if d.ok >= 0 {
-		return d.WriteStatus(status)
-	}
-	if err := d.makeSuper(); err != nil {
-		return unlocked(err)
-	}
-	if d.lock < 0 {
-		if err := d.takeLock(); err != nil {
-			return unlocked(err)
-		}
-	}
-	if d.control < 0 {
-		fd, err := openFIFO(filepath.Join(d.super, "control"), unix.O_RDWR)
-		if err != nil {
-			return refused(err)
-		}
-		d.control = fd
-	}
-	unwritten := d.WriteStatus(status)
-	fd, err := openFIFO(filepath.Join(d.super, "ok"), unix.O_RDONLY)
+// Complete makes what of the supervise directory is not there yet, and replaces supervise/status and
+// supervise/resume, each as a whole: readers see the old bytes or the new ones. What is nil stays as it is;
+// ok is made when there is a status.
+func (d *Dir) Complete(status, resume []byte) error {
+	super, err := d.hold()
 	if err != nil {
-		return refused(err)
+		return err
 	}
-	d.ok = fd
+	defer unix.Close(super)
+	var unwritten error
+	if status != nil {
+		unwritten = d.replace(super, "status", status)
+		if d.ok < 0 {
+			if d.ok, err = d.openFIFO(super, "ok", unix.O_RDONLY); err != nil {
+				return refused(err)
+			}
+		}
+	}
+	if resume != nil && unwritten == nil {
+		unwritten = d.replace(super, "resume", resume)
+	}
 	return unwritten
 }
 
-// makeSuper makes the supervise directory. Where it is a symbolic link to nothing, as runit's users
-// have it on read-only roots, the link's target is made.
-func (d *Dir) makeSuper() error {
-	target := d.super
-	if t, err := os.Readlink(target); err == nil {
-		if !filepath.IsAbs(t) {
-			t = filepath.Join(filepath.Dir(target), t)
+// hold takes the lock and makes control, unless that was done, and opens the supervise directory.
+func (d *Dir) hold() (super int, err error) {
+	if d.control >= 0 {
+		if super, err = d.openSuper(); err != nil {
+			return -1, &Unrecorded{&OpError{"open", d.super, err}}
 		}
-		target = t
-		d.elsewhere = true
+		return super, nil
 	}
-	if err := unix.Mkdir(target, 0o700); err != nil && err != unix.EEXIST {
-		err := &OpError{"make", d.super, err}
-		if _, serr := os.Lstat(d.super); errors.Is(serr, unix.ENOENT) {
-			return &Unrecorded{err} // nobody holds the lock in a directory that does not exist
+	if super, err = d.makeSuper(); err != nil {
+		return -1, unlocked(err)
+	}
+	if d.lock < 0 {
+		if err = d.takeLock(super); err != nil {
+			err = unlocked(err)
 		}
-		return err
 	}
-	id, isDir, err := Identify(d.super)
-	if err == nil && !isDir {
-		err = unix.ENOTDIR
+	if err == nil {
+		if d.control, err = d.openFIFO(super, "control", unix.O_RDWR); err != nil {
+			err = refused(err)
+		}
 	}
 	if err != nil {
-		return &OpError{"use", d.super, err}
+		unix.Close(super)
+		return -1, err
 	}
-	d.id = id
+	return super, nil
+}
+
+// makeSuper makes the supervise directory where it is missing, and opens it. Where it is a symbolic link to
+// nothing, as runit's users have it on read-only roots, the link's target is made.
+func (d *Dir) makeSuper() (fd int, err error) {
+	made := unix.Mkdir(d.super, 0o700)
+	if made == unix.EEXIST {
+		made = d.makeTarget()
+	}
+	if made != nil {
+		err := &OpError{"make", d.super, made}
+		if _, serr := os.Lstat(d.super); errors.Is(serr, unix.ENOENT) {
+			return -1, &Unrecorded{err} // nobody holds the lock in a directory that does not exist
+		}
+		return -1, err
+	}
+	fd, err = open(d.super, unix.O_DIRECTORY|unix.O_PATH, 0)
+	var st unix.Stat_t
+	if err == nil {
+		if err = unix.Fstat(fd, &st); err != nil {
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		return -1, &OpError{"use", d.super, err}
+	}
+	d.id = ID{uint64(st.Dev), st.Ino}
+	return fd, nil
+}
+
+// makeTarget makes what the supervise directory is a link to, if it is one.
+func (d *Dir) makeTarget() error {
+	target, err := os.Readlink(d.super)
+	if err != nil {
+		return nil
+	}
+	d.elsewhere = true
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(d.super), target)
+	}
+	if err := unix.Mkdir(target, 0o700); err != unix.EEXIST {
+		return err
+	}
 	return nil
 }
 
 // takeLock takes the lock in both senses: flock is what daemontools, encore and runit test, the OFD
 // lock is what s6's tools see.
-func (d *Dir) takeLock() error {
+func (d *Dir) takeLock(super int) error {
 	path := filepath.Join(d.super, "lock")
-	fd, err := open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
+	fd, err := openat(super, "lock", unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK, 0o600)
 	if err == unix.EROFS {
-		fd, err = open(path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+		fd, err = openat(super, "lock", unix.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err == unix.ENOENT {
 			err = unix.EROFS
 		}
@@ -246,48 +303,45 @@ func lockFile(fd int) error {
 
 // openFIFO opens a FIFO without blocking and makes it where it is missing. Anything else of that
 // name is put aside: it would be no channel to anyone.
-func openFIFO(path string, mode int) (int, error) {
+func (d *Dir) openFIFO(super int, name string, mode int) (int, error) {
+	failed := func(op string, err error) (int, error) {
+		return -1, &OpError{op, filepath.Join(d.super, name), err}
+	}
+	var st unix.Stat_t
 	for try := 0; ; try++ {
-		if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST {
-			if _, serr := os.Lstat(path); serr != nil { // on a read-only file system one may be there
-				return -1, &OpError{"make", path, err}
+		made := unix.Mknodat(super, name, unix.S_IFIFO|0o600, 0)
+		if made != nil && made != unix.EEXIST {
+			// On a read-only file system one may be there.
+			if unix.Fstatat(super, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+				return failed("make", made)
 			}
 		}
-		fd, err := open(path, mode|unix.O_NONBLOCK, 0)
+		fd, err := openat(super, name, mode|unix.O_NONBLOCK, 0)
 		if err == nil {
-			var st unix.Stat_t
+			if made == nil {
+				return fd, nil
+			}
 			if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO {
 				return fd, nil
 			}
 			unix.Close(fd)
 		} else if err != unix.EISDIR && err != unix.ENXIO && err != unix.ENOENT {
-			return -1, &OpError{"open", path, err}
+			return failed("open", err)
 		}
 		if try > 0 {
-			return -1, &OpError{"use", path, errors.New("it is not a FIFO")}
+			return failed("use", errors.New("it is not a FIFO"))
 		}
-		if err := os.Rename(path, path+".not-a-fifo"); err != nil {
-			return -1, &OpError{"use", path, fmt.Errorf("it is not a FIFO, and it cannot be put aside: %w", errnoOf(err))}
+		if err := unix.Renameat(super, name, super, name+".not-a-fifo"); err != nil {
+			return failed("use", fmt.Errorf("it is not a FIFO, and it cannot be put aside: %w", err))
 		}
 	}
 }
 
-// WriteStatus replaces supervise/status as a whole: readers see the old bytes or the new ones.
-func (d *Dir) WriteStatus(status []byte) error { return d.replace("status", status) }
-
-// WriteInfo replaces supervise/resume as a whole.
-func (d *Dir) WriteInfo(line []byte) error { return d.replace("resume", line) }
-
-func (d *Dir) replace(name string, content []byte) error {
-	dirfd, err := d.openSuper()
-	if err != nil {
-		return &Unrecorded{&OpError{"open", d.super, err}}
-	}
-	defer unix.Close(dirfd)
+func (d *Dir) replace(super int, name string, content []byte) error {
 	tmp := name + ".new"
-	err = writeAt(dirfd, tmp, content)
+	err := writeAt(super, tmp, content)
 	if err == nil {
-		err = unix.Renameat(dirfd, tmp, dirfd, name)
+		err = unix.Renameat(super, tmp, super, name)
 	}
 	if err != nil {
 		return &Unrecorded{&OpError{"write", filepath.Join(d.super, name), err}}

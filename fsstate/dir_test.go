@@ -174,7 +174,7 @@ func TestStatusIsThereBeforeOk(t *testing.T) {
 	if err := os.Remove(super + "/status.new"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Complete(twenty[:18]); err != nil {
+	if err := d.Complete(twenty[:18], nil); err != nil {
 		t.Error(err)
 	}
 	if got := content(t, super+"/status"); got != string(twenty[:18]) {
@@ -191,7 +191,7 @@ func TestStatusIsReplacedAsAWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if err := d.WriteStatus([]byte("another status")); err != nil {
+	if err := d.Complete([]byte("another status"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if b, _ := io.ReadAll(old); string(b) != string(twenty) {
@@ -200,7 +200,7 @@ func TestStatusIsReplacedAsAWhole(t *testing.T) {
 	if got := content(t, status); got != "another status" {
 		t.Errorf("status holds %q", got)
 	}
-	if err := d.WriteInfo([]byte("v=1\n")); err != nil {
+	if err := d.Complete(nil, []byte("v=1\n")); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, filepath.Join(dir, "supervise", "resume")); got != "v=1\n" {
@@ -219,7 +219,7 @@ func TestReadersSeeOneStatusOrAnother(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		for i := range 300 {
-			if err := d.WriteStatus([]byte(strings.Repeat(string(rune('a'+i%2)), 20))); err != nil {
+			if err := d.Complete([]byte(strings.Repeat(string(rune('a'+i%2)), 20)), nil); err != nil {
 				done <- err
 				return
 			}
@@ -414,7 +414,7 @@ func TestSuperviseCannotBeMade(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(super), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Complete(twenty); err != nil {
+	if err := d.Complete(twenty, nil); err != nil {
 		t.Error(err)
 	}
 	if d, err := fsstate.Take(dir, super, twenty); d != nil || !errors.Is(err, fsstate.ErrLocked) {
@@ -518,7 +518,7 @@ func TestDirectoryIsRenamed(t *testing.T) {
 	if err := os.MkdirAll(dir+"/supervise", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.WriteStatus([]byte("after the move")); err != nil {
+	if err := d.Complete([]byte("after the move"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, moved+"/supervise/status"); got != "after the move" {
@@ -537,7 +537,7 @@ func TestDirectoryIsRenamed(t *testing.T) {
 	if err := os.Rename(moved, dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.WriteStatus(twenty); err != nil || d.Path() != dir {
+	if err := d.Complete(twenty, nil); err != nil || d.Path() != dir {
 		t.Errorf("%v; path %s, want %s", err, d.Path(), dir)
 	}
 }
@@ -548,7 +548,7 @@ func TestDirectoryIsRemoved(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	err := d.WriteStatus(twenty)
+	err := d.Complete(twenty, nil)
 	if !errors.As(err, new(*fsstate.Unrecorded)) || !errors.Is(err, unix.ENOENT) {
 		t.Errorf("error %v", err)
 	}
@@ -696,7 +696,7 @@ func TestReadOnly(t *testing.T) {
 				t.Errorf("%s: taken a second time: %v, %v", step.name, other, err)
 			}
 		}
-		if err := d.Complete(twenty); !errors.As(err, new(*fsstate.Unrecorded)) {
+		if err := d.Complete(twenty, nil); !errors.As(err, new(*fsstate.Unrecorded)) {
 			t.Errorf("%s: Complete while it is read-only: %v", step.name, err)
 		}
 		d.Close()
@@ -716,7 +716,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	defer d.Close()
 	readOnly(t, mnt, false)
-	if err := d.Complete(twenty); err != nil {
+	if err := d.Complete(twenty, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := tree(t, dir); len(got) != 5 || content(t, super+"/status") != string(twenty) {
@@ -786,7 +786,7 @@ func TestFull(t *testing.T) {
 		if err := test.empty(mnt); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Complete(twenty); err != nil {
+		if err := d.Complete(twenty, nil); err != nil {
 			t.Fatalf("%s: with room again: %v", test.name, err)
 		}
 		if got := content(t, dir+"/supervise/status"); got != string(twenty) {
@@ -797,7 +797,7 @@ func TestFull(t *testing.T) {
 			if err := test.fill(mnt); err != nil {
 				t.Fatal(err)
 			}
-			if err := d.WriteStatus([]byte("another")); !errors.As(err, new(*fsstate.Unrecorded)) {
+			if err := d.Complete([]byte("another"), nil); !errors.As(err, new(*fsstate.Unrecorded)) {
 				t.Errorf("%s: %v", test.name, err)
 			}
 			if got := content(t, dir+"/supervise/status"); got != string(twenty) {

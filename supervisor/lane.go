@@ -36,6 +36,7 @@ const rouseEvery = 16
 // A crew is one of the workers, with those before it that are stuck.
 type crew struct {
 	kind    stepKind
+	urgent  []*Lane // those with a status to write: what it says is true already
 	queue   []*Lane
 	current *worker // the one that takes the next Lane; nil when there is none
 	watch   *time.Timer
@@ -119,7 +120,11 @@ func (l *Lane) add(s step) {
 func (p *Pool) enqueue(l *Lane) {
 	c := &p.crews[l.steps[0].kind]
 	c.kind = l.steps[0].kind
-	c.queue = append(c.queue, l)
+	if l.steps[0].status {
+		c.urgent = append(c.urgent, l)
+	} else {
+		c.queue = append(c.queue, l)
+	}
 	switch {
 	case c.current == nil && c.held:
 	case c.current == nil || c.current.stuck():
@@ -127,6 +132,22 @@ func (p *Pool) enqueue(l *Lane) {
 	default:
 		p.keepWatch(c)
 	}
+}
+
+// waiting is how many Lanes wait.
+func (c *crew) waiting() int { return len(c.urgent) + len(c.queue) }
+
+// next takes the Lane whose turn it is. There is one.
+func (c *crew) next() (l *Lane) {
+	from := &c.queue
+	if len(c.urgent) > 0 {
+		from = &c.urgent
+	}
+	l = (*from)[0]
+	if *from = (*from)[1:]; len(*from) == 0 {
+		*from = nil
+	}
+	return l
 }
 
 func (w *worker) stuck() bool { return time.Since(w.since) >= stuckAfter }
@@ -146,7 +167,7 @@ func (p *Pool) hire(c *crew) {
 		return
 	}
 	go p.work(c, w)
-	if len(c.queue) > 1 {
+	if c.waiting() > 1 {
 		p.keepWatch(c)
 	}
 }
@@ -162,7 +183,7 @@ func (p *Pool) inspect(c *crew) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.watch = nil
-	if c.current == nil || len(c.queue) == 0 && c.current.relief == nil {
+	if c.current == nil || c.waiting() == 0 && c.current.relief == nil {
 		return
 	}
 	if c.current.stuck() {
@@ -177,15 +198,12 @@ func (p *Pool) work(c *crew, w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c.current == w {
-		if len(c.queue) == 0 {
+		if c.waiting() == 0 {
 			c.current = nil
-			c.queue = nil
 			p.rouse(c)
 			return
 		}
-		l := c.queue[0]
-		c.queue = c.queue[1:]
-		p.run(c, w, l)
+		p.run(c, w, c.next())
 	}
 }
 

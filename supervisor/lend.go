@@ -23,7 +23,7 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 	defer p.mu.Unlock()
 	c := &p.crews[startStep]
 	c.held = false
-	if len(c.queue) == 0 || c.current != nil {
+	if c.waiting() == 0 || c.current != nil {
 		return false // a worker that is there knows of them
 	}
 	if len(c.queue) <= lentSteps && c.queue[0].steps[0].quick {
@@ -31,9 +31,7 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 		c.current = w
 		p.keepWatch(c)
 		for range lentSteps {
-			l := c.queue[0]
-			c.queue = c.queue[1:]
-			p.run(c, w, l)
+			p.run(c, w, c.next())
 			if c.current != w {
 				return true
 			}
@@ -44,7 +42,7 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 		c.current = nil
 		p.rouse(c)
 	}
-	if len(c.queue) > 0 {
+	if c.waiting() > 0 {
 		p.hire(c)
 	}
 	return false

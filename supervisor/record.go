@@ -37,12 +37,9 @@ func (s *Supervisor) writeStatus(info bool) {
 
 func (r *record) write(s *Supervisor, status, info []byte) {
 	before := r.dir.Control()
-	err := r.dir.Complete(status)
+	err := r.dir.Complete(status, info)
 	if control := r.dir.Control(); control != before {
 		s.host.PostLater(func() { s.listen(control) })
-	}
-	if err == nil && info != nil {
-		err = r.dir.WriteInfo(info)
 	}
 	r.report(s, err)
 }

@@ -117,29 +117,26 @@ func (s *Supervisor) Tried() bool { return s.begun && s.state.Phase != Starting 
 func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
 	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
-	first := fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil)
-	status := func(down bool) []byte {
-		want := fsstate.WantUp
-		if down {
-			want = fsstate.WantDown
-		}
-		return fsstate.Status{Since: s.since, Want: want}.Append(nil, s.host.Format)
-	}
 	s.lane.Do(func() {
 		def, bad := fsstate.Read(path)
-		dir, err := fsstate.Take(path, super, status(def.Down))
+		starting := !def.Down && !s.ending.Load()
+		var status []byte
+		if !starting || def.Remote { // otherwise the first status comes with the start
+			status = s.first(def.Down)
+		}
+		dir, err := fsstate.Take(path, super, status)
 		if dir == nil {
 			s.host.PostLater(func() { s.events.Refused(err) })
 			return
 		}
 		s.record = record{dir: dir, group: s.Group}
 		if err == nil && def.Remote {
-			err = dir.WriteInfo(first) // the first start, which comes with one, may take for ever
+			err = dir.Complete(nil, fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil))
 		}
 		if s.Watch != nil {
 			s.Watch()
 		}
-		control, starting := dir.Control(), !def.Down && !s.ending.Load()
+		control := dir.Control()
 		s.host.PostLater(func() { s.taken(def, bad, control, starting) })
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
@@ -148,6 +145,15 @@ func (s *Supervisor) Begin() {
 			s.doStart(quick, func() { launch(dir.Path(), def, quick) })
 		}
 	})
+}
+
+// first is the status of a service that was just taken up.
+func (s *Supervisor) first(down bool) []byte {
+	want := fsstate.WantUp
+	if down {
+		want = fsstate.WantDown
+	}
+	return fsstate.Status{Since: s.since, Want: want}.Append(nil, s.host.Format)
 }
 
 // taken says that the directory is supervised, and whether run is being executed already.
