@@ -111,6 +111,7 @@ func TestStuckLender(t *testing.T) {
 				other()
 			}
 			<-ran
+			synctest.Wait() // who ran it has left
 			if d := time.Since(begun); d > 2*stuckAfter {
 				t.Errorf("relieved after %v", d)
 			}
