@@ -84,6 +84,9 @@ type machinery struct {
 	code     int
 }
 
+// starters is how many starts are under way at a time, so that a processor forks while another one executes.
+const starters = 2
+
 func newMachinery(c Config) (*machinery, error) {
 	controls, err := supervisor.NewControls()
 	if err != nil {
@@ -99,7 +102,11 @@ func newMachinery(c Config) (*machinery, error) {
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
 	m.host.Reaper.Prepare()
-	m.host.Pool.Starter = m.host.Reaper.Hand().Take
+	for range starters {
+		if hand := m.host.Reaper.Hand(); hand != nil {
+			m.host.Pool.Starters = append(m.host.Pool.Starters, hand.Take)
+		}
+	}
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
 	}

@@ -116,7 +116,7 @@ func (e *entry) prepare() {
 	superDir, logSuperDir := e.superDirs()
 	settled := time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
-	e.d.host.Pool.NewLane().Do(func() {
+	e.d.host.Pool.NewLane().DoLook(func() {
 		f := inspect(path)
 		if f.err == nil {
 			if !f.complete {

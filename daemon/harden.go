@@ -20,7 +20,7 @@ const readyThreads = 16
 
 // leastProcs is how many goroutines can run at once at least, however few processors there are: one that
 // is between clone and exec keeps its place while it waits for the child.
-const leastProcs = 2
+const leastProcs = starters + 1
 
 // memoryGoal is a brake, not a limit: above it the collector works harder.
 const memoryGoal = 32 << 20

@@ -100,7 +100,20 @@ func readRoot(root string, watch func(fsstate.ID) error) (l listing) {
 		}
 	}
 	slices.Sort(l.names)
+	reserve(len(l.names))
 	return l
+}
+
+// descriptorsEach is what a service takes, or with a logger nearly takes.
+const descriptorsEach = 4
+
+// reserve makes the kernel's table of our descriptors large enough for that many services at once. Left to
+// itself it doubles again and again, and each time all threads that share it wait for a grace period.
+func reserve(services int) {
+	fd, err := unix.FcntlInt(uintptr(unix.Stderr), unix.F_DUPFD_CLOEXEC, descriptorsEach*services)
+	if err == nil {
+		unix.Close(fd)
+	}
 }
 
 // listed takes in what a scan has read.

@@ -33,6 +33,8 @@ type Spec struct {
 	// the cgroup.procs files of further groups that it enters before it executes anything.
 	Cgroup string
 	Join   []string
+
+	Await func() // called right before the fork, unless nil
 }
 
 // Reports tells whether the process is started by way of the trampoline, whose report is read in the end.
@@ -60,6 +62,9 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
 	}
 	r.begin()
+	if s.Await != nil {
+		s.Await()
+	}
 	pid, err := forkExec(path, args, attr, s.Cgroup)
 	r.end(pid, c)
 	if err != nil && c.report != nil {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -11,37 +12,38 @@ import (
 // step and short for a person; on a machine so busy that steps take longer, the order of starts suffers.
 const stuckAfter = 250 * time.Millisecond
 
-// A Pool runs the steps of all Lanes with three workers: one forks, and waits while the child executes its
-// program, one makes cgroups ahead of that, and the other does everything else meanwhile. Each takes Lanes
-// in the order in which they came to it, so that services are started in the order in which that was asked
-// for, and a thousand of them need three threads. A worker that is stuck, on a file system that does not
-// answer, is left to itself and the next one goes on. There is no worker when there is nothing to do. A
-// goroutine that brings about a start may be the worker for it (lend.go).
+// A Pool runs the steps of all Lanes with a few workers: each kind of step has a crew of its own. Each crew
+// takes Lanes in the order in which they came to it, so that services are started in the order in which
+// that was asked for, and a thousand of them need a handful of threads. A worker that is stuck, on a file
+// system that does not answer, is left to itself and the next one goes on. There is no worker when there is
+// nothing to do. A goroutine that brings about a start may be the worker for it (lend.go).
 type Pool struct {
 	// Rouse wakes the goroutine that steps post to. It is called when there is nothing more to do, or
 	// every so often: waking it for each of a thousand steps would cost more than they do.
 	Rouse func()
-	// Starter has a goroutine that forks faster than others do the work that is given, unless it is busy; nil
-	// where there is none. It has other descriptors than the rest.
-	Starter func(work func()) bool
+	// Starters have goroutines that fork faster than others do, and have other descriptors than the rest. Each
+	// does the work that it is given, and returns false if it cannot take it. There are as many workers for
+	// starts: one that forks only waits until the child executes its program.
+	Starters []func(work func()) bool
 
 	mu    sync.Mutex
 	crews [stepKinds]crew
 	steps uint64 // that were run
+	lent  uint64 // bit i: Starters[i] has work
+	turns turns  // of the starts
 }
 
 // rouseEvery is after how many steps what they have posted is looked at.
 const rouseEvery = 16
 
-// A crew is one of the workers, with those before it that are stuck.
+// A crew is the workers for one kind of step, without those that are stuck.
 type crew struct {
-	kind    stepKind
-	urgent  []*Lane // those with a status to write: what it says is true already
-	queue   []*Lane
-	current *worker // the one that takes the next Lane; nil when there is none
-	watch   *time.Timer
-	silent  int  // steps since Rouse was called
-	held    bool // nobody is hired until Work is called
+	kind   stepKind
+	queue  []*Lane
+	active []*worker
+	watch  *time.Timer
+	silent int  // steps since Rouse was called
+	held   bool // nobody is hired until Work is called
 }
 
 type worker struct {
@@ -49,15 +51,17 @@ type worker struct {
 	// relief is called when another one takes the place of a worker that is lent and stuck; nil for one
 	// that is hired. It must not block.
 	relief func()
-	lean   bool // it was hired from the Starter
+	lean   bool // it is one of the Starters
 }
 
 type stepKind uint8
 
 const (
-	fileStep  stepKind = iota
-	startStep          // forks
-	groupStep          // makes a cgroup
+	fileStep   stepKind = iota
+	startStep           // forks
+	groupStep           // makes a cgroup
+	lookStep            // reads
+	statusStep          // writes what a status says
 	stepKinds
 )
 
@@ -66,13 +70,13 @@ type Lane struct {
 	pool  *Pool
 	steps []step // guarded by pool.mu
 	busy  bool   // a worker has it, or it is in a queue
+	turn  uint64 // of the present start, among those of all Lanes
 }
 
 type step struct {
 	run    func()
 	kind   stepKind
 	quick  bool // it may be run where the descriptors are others
-	status bool
 }
 
 // NewLane returns an empty Lane.
@@ -99,13 +103,16 @@ func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, 
 func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 
 // DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
-func (l *Lane) DoStatus(run func()) { l.add(step{run: run, status: true}) }
+func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
+
+// DoLook queues a step that only reads, ahead of what makes files.
+func (l *Lane) DoLook(run func()) { l.add(step{run: run, kind: lookStep}) }
 
 func (l *Lane) add(s step) {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(l.steps); s.status && n > 0 && l.steps[n-1].status {
+	if n := len(l.steps); s.kind == statusStep && n > 0 && l.steps[n-1].kind == statusStep {
 		l.steps[n-1] = s
 		return
 	}
@@ -120,59 +127,95 @@ func (l *Lane) add(s step) {
 func (p *Pool) enqueue(l *Lane) {
 	c := &p.crews[l.steps[0].kind]
 	c.kind = l.steps[0].kind
-	if l.steps[0].status {
-		c.urgent = append(c.urgent, l)
-	} else {
-		c.queue = append(c.queue, l)
-	}
+	c.queue = append(c.queue, l)
 	switch {
-	case c.current == nil && c.held:
-	case c.current == nil || c.current.stuck():
+	case len(c.active) == 0 && c.held:
+	case len(c.active) < p.width(c):
 		p.hire(c)
+	case p.replace(c):
 	default:
 		p.keepWatch(c)
 	}
 }
 
-// waiting is how many Lanes wait.
-func (c *crew) waiting() int { return len(c.urgent) + len(c.queue) }
+// width is how many workers a crew has at most.
+func (p *Pool) width(c *crew) int {
+	if c.kind == startStep {
+		return max(1, len(p.Starters))
+	}
+	return 1
+}
 
 // next takes the Lane whose turn it is. There is one.
 func (c *crew) next() (l *Lane) {
-	from := &c.queue
-	if len(c.urgent) > 0 {
-		from = &c.urgent
-	}
-	l = (*from)[0]
-	if *from = (*from)[1:]; len(*from) == 0 {
-		*from = nil
+	l = c.queue[0]
+	if c.queue = c.queue[1:]; len(c.queue) == 0 {
+		c.queue = nil
 	}
 	return l
 }
 
+// leave takes a worker from the active ones, and tells whether it was one of them.
+func (c *crew) leave(w *worker) bool {
+	i := slices.Index(c.active, w)
+	if i >= 0 {
+		c.active = slices.Delete(c.active, i, i+1)
+	}
+	return i >= 0
+}
+
 func (w *worker) stuck() bool { return time.Since(w.since) >= stuckAfter }
 
-// hire makes a new worker the current one. The lock is held.
-func (p *Pool) hire(c *crew) {
-	if c.current != nil { // what it has posted before it got stuck
-		p.rouse(c)
-		if c.current.relief != nil {
-			c.current.relief()
-		}
+// replace lets another worker take the place of one that is stuck, if one is. The lock is held.
+func (p *Pool) replace(c *crew) bool {
+	i := slices.IndexFunc(c.active, (*worker).stuck)
+	if i < 0 {
+		return false
 	}
+	w := c.active[i]
+	c.leave(w)
+	p.rouse(c) // to what it has posted before it got stuck
+	if w.relief != nil {
+		w.relief()
+	}
+	p.hire(c)
+	return true
+}
+
+// hire makes one worker more. The lock is held.
+func (p *Pool) hire(c *crew) {
 	w := &worker{since: time.Now()}
-	c.current = w
-	if c.kind == startStep && p.Starter != nil && p.Starter(func() { w.lean = true; p.work(c, w) }) {
+	c.active = append(c.active, w)
+	if c.kind == startStep && p.borrow(c, w) {
 		p.keepWatch(c) // the Starter may be busy for ever
 		return
 	}
 	go p.work(c, w)
-	if c.waiting() > 1 {
+	if len(c.queue) > 1 {
 		p.keepWatch(c)
 	}
 }
 
-// keepWatch sees to it that somebody looks whether the current worker is stuck. The lock is held.
+// borrow makes w one of the Starters, if one has nothing to do.
+func (p *Pool) borrow(c *crew, w *worker) bool {
+	for i, start := range p.Starters {
+		bit := uint64(1) << i
+		if p.lent&bit == 0 && start(func() { p.work(c, w); p.giveBack(bit) }) {
+			p.lent |= bit
+			w.lean = true
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Pool) giveBack(bit uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lent &^= bit
+}
+
+// keepWatch sees to it that somebody looks whether a worker is stuck. The lock is held.
 func (p *Pool) keepWatch(c *crew) {
 	if c.watch == nil {
 		c.watch = time.AfterFunc(stuckAfter, func() { p.inspect(c) })
@@ -183,12 +226,11 @@ func (p *Pool) inspect(c *crew) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.watch = nil
-	if c.current == nil || c.waiting() == 0 && c.current.relief == nil {
+	lent := slices.ContainsFunc(c.active, func(w *worker) bool { return w.relief != nil })
+	if len(c.active) == 0 || len(c.queue) == 0 && !lent {
 		return
 	}
-	if c.current.stuck() {
-		p.hire(c)
-	}
+	p.replace(c)
 	p.keepWatch(c)
 }
 
@@ -197,9 +239,9 @@ func (p *Pool) work(c *crew, w *worker) {
 	defer reaper.Deafen()()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c.current == w {
-		if c.waiting() == 0 {
-			c.current = nil
+	for slices.Contains(c.active, w) {
+		if len(c.queue) == 0 {
+			c.leave(w)
 			p.rouse(c)
 			return
 		}
@@ -207,13 +249,13 @@ func (p *Pool) work(c *crew, w *worker) {
 	}
 }
 
-// run runs the steps of a Lane that are for this crew, and those for the other one while that has nothing
+// run runs the steps of a Lane that are for this crew, and those for another one while that has nothing
 // else to do: handing over costs more than most steps. The lock is held but for the steps themselves.
 func (p *Pool) run(c *crew, w *worker, l *Lane) {
 	for left := len(l.steps); left > 0; left-- {
 		s := l.steps[0]
 		foreign := s.kind != c.kind
-		if foreign && p.crews[s.kind].current != nil || !s.quick && (w.relief != nil || w.lean && foreign) {
+		if foreign && len(p.crews[s.kind].active) > 0 || !s.quick && (w.relief != nil || w.lean && foreign) {
 			p.enqueue(l)
 			return
 		}
@@ -224,8 +266,14 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
+		if s.kind == startStep {
+			l.turn = p.turns.next()
+		}
 		p.unlocked(run)
-		if c.silent++; c.silent >= rouseEvery || c.current != w {
+		if s.kind == startStep {
+			p.turns.took(l.turn)
+		}
+		if c.silent++; c.silent >= rouseEvery || !slices.Contains(c.active, w) {
 			p.rouse(c)
 		}
 	}

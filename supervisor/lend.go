@@ -1,6 +1,9 @@
 package supervisor
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // lentSteps is how many lanes Work serves at most. Where more wait, as after many deaths at once, a worker
 // of the Pool's own is as good, and the lender goes back to what it does otherwise.
@@ -23,26 +26,26 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 	defer p.mu.Unlock()
 	c := &p.crews[startStep]
 	c.held = false
-	if c.waiting() == 0 || c.current != nil {
+	if len(c.queue) == 0 || len(c.active) > 0 {
 		return false // a worker that is there knows of them
 	}
 	if len(c.queue) <= lentSteps && c.queue[0].steps[0].quick {
 		w := &worker{since: time.Now(), relief: relief}
-		c.current = w
+		c.active = append(c.active, w)
 		p.keepWatch(c)
 		for range lentSteps {
 			p.run(c, w, c.next())
-			if c.current != w {
+			if !slices.Contains(c.active, w) {
 				return true
 			}
 			if len(c.queue) == 0 || !c.queue[0].steps[0].quick {
 				break
 			}
 		}
-		c.current = nil
+		c.leave(w)
 		p.rouse(c)
 	}
-	if c.waiting() > 0 {
+	if len(c.queue) > 0 {
 		p.hire(c)
 	}
 	return false

@@ -439,7 +439,7 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 		spec := reaper.Spec{
 			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
 			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
-			Setsid: !def.NoSetsid, Remote: def.Remote,
+			Setsid: !def.NoSetsid, Remote: def.Remote, Await: s.lane.Await,
 		}
 		if !s.placed(&spec, path, def) {
 			return
