@@ -77,7 +77,8 @@ type machinery struct {
 	host     *supervisor.Host
 	deaths   *reaper.Deaths
 	signals  chan os.Signal
-	notify   *notifier // nil where no service manager listens
+	notify   *notifier       // nil where no service manager listens
+	onSweep  func(left bool) // called when children were reaped, unless nil; left says whether there are more
 
 	turns    sync.Mutex // held by whoever acts as the owner of all state
 	finished bool
@@ -114,8 +115,8 @@ func newMachinery(c Config) (*machinery, error) {
 }
 
 // run takes a turn for what is posted and for each signal, until finish is called.
-func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int {
-	m.reap(onSweep)
+func (m *machinery) run(onSignal func(unix.Signal)) int {
+	m.reap()
 	for goOn := true; goOn; {
 		select {
 		case <-m.mail.wake:
@@ -128,32 +129,55 @@ func (m *machinery) run(onSignal func(unix.Signal), onSweep func(left bool)) int
 	return m.code
 }
 
+// Orphans are nobody's business, and many may die one after another. To be woken for one costs many times
+// what reaping it does, the more the more children there are. So where the next one dies within crowdGap, those
+// that follow are let lie for crowdPause and reaped together; the death of a service waits no longer than that.
+const (
+	crowdGap   = time.Millisecond
+	crowdPause = 10 * time.Millisecond
+)
+
 // reap looks for dead children on a goroutine that waits for them and, where it forks fast, itself executes
 // what is to be started again: waking another one would take as long as all the rest of a restart. If it
 // gets stuck in that, another one takes its place.
-func (m *machinery) reap(onSweep func(left bool)) {
+func (m *machinery) reap() {
 	m.host.Reaper.Aside(func(lean bool) {
 		for goOn := true; goOn; {
-			if pid := m.deaths.Await(); lean && pid != 0 && m.restart(pid, onSweep) {
-				return
+			asleep := time.Now()
+			pid := m.deaths.Await()
+			soon := time.Since(asleep) < crowdGap
+			anybody, relieved := false, false
+			if lean && pid != 0 {
+				if anybody, relieved = m.restart(pid); relieved {
+					return
+				}
 			}
-			goOn = m.turn(func() { // ends count from now on
-				left := m.host.Reaper.Sweep()
-				m.mail.post(func() { onSweep(left) })
-			})
+			goOn = m.turn(func() { anybody = m.sweep() || anybody }) // ends count from now on
+			if goOn && soon && !anybody {
+				time.Sleep(crowdPause)
+			}
 		}
 	})
 }
 
-// restart is the short way for one death. Looking for others comes after it: it takes a while where there
-// are many children. It returns true when this goroutine was relieved.
-func (m *machinery) restart(pid int, onSweep func(left bool)) (relieved bool) {
+// sweep reaps what is dead, and tells whether that is anybody's business. An orphan's death wakes nobody.
+func (m *machinery) sweep() (anybody bool) {
+	left := m.host.Reaper.Sweep()
+	if m.onSweep != nil {
+		m.mail.postLater(func() { m.onSweep(left) })
+	}
+	return m.mail.rouseForAny()
+}
+
+// restart is the short way for one death, and tells whether that is anybody's business. Looking for others
+// comes after it: it takes a while where there are many children. relieved says that this goroutine was.
+func (m *machinery) restart(pid int) (anybody, relieved bool) {
 	m.turn(func() {
 		m.host.Pool.Hold()
 		m.host.Reaper.Reap(pid)
-		m.mail.runShort()
+		anybody = m.mail.runShort()
 	})
-	return m.host.Pool.Work(func() { m.reap(onSweep) })
+	return anybody, m.host.Pool.Work(m.reap)
 }
 
 // turn acts as the owner of all state, and tells whether there is more to do.
@@ -191,7 +215,7 @@ func Run(c Config) (int, error) {
 		return exitSystem, err
 	}
 	defer d.groups.close()
-	return d.run(d.onSignal, d.onSweep), nil
+	return d.run(d.onSignal), nil
 }
 
 // take makes the daemon of a root, or says why it cannot be supervised.
@@ -284,11 +308,5 @@ func (d *daemon) onSignal(s unix.Signal) {
 		if d.command != nil {
 			d.command.signal(s)
 		}
-	}
-}
-
-func (d *daemon) onSweep(left bool) {
-	if d.stop != nil {
-		d.stop.swept(left)
 	}
 }

@@ -43,6 +43,17 @@ func (m *mailbox) rouse() {
 	}
 }
 
+// rouseForAny wakes the goroutine if anything is posted, and tells whether that is so.
+func (m *mailbox) rouseForAny() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) == 0 {
+		return false
+	}
+	m.rouse()
+	return true
+}
+
 // run calls what is posted, in order.
 func (m *mailbox) run() {
 	m.mu.Lock()
@@ -55,17 +66,20 @@ func (m *mailbox) run() {
 }
 
 // runShort calls what is posted, in order, as far as there is a short way, and leaves the rest to the goroutine.
-func (m *mailbox) runShort() {
+// It tells whether anything was posted.
+func (m *mailbox) runShort() (some bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.queue) > 0 {
+		some = true
 		one := m.queue[0]
 		if one.short == nil || !m.unlocked(one.short) {
 			m.rouse()
-			return
+			break
 		}
 		m.queue = m.queue[1:]
 	}
+	return some
 }
 
 func (m *mailbox) unlocked(f func() bool) bool {

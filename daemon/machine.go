@@ -67,7 +67,7 @@ func (m *Machine) supervise(c Config, refusal error) {
 		}
 		if err == nil {
 			d.machine = m
-			d.run(d.onSignal, d.onSweep)
+			d.run(d.onSignal)
 			d.groups.close()
 			d.home.Close()
 			return

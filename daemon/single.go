@@ -40,5 +40,5 @@ func Supervise(c Config) (int, error) {
 			s.Letters("c")
 		}
 	}
-	return m.run(onSignal, func(bool) {}), refusal
+	return m.run(onSignal), refusal
 }

@@ -30,6 +30,7 @@ func (d *daemon) stopAll(code *int, timeout time.Duration) {
 		return
 	}
 	d.stop = &stopping{d: d, code: code, told: make(map[int]bool)}
+	d.onSweep = d.stop.swept
 	d.notify.stop()
 	d.stop.until(deadline)
 	d.stop.remind()
