@@ -235,7 +235,7 @@ func TestSignal(t *testing.T) {
 	bystander := run(t, other, `echo ready; read line; echo "$line"`)
 	s.expect("ready")
 	bystander.expect("ready")
-	if err := g.Signal(int(unix.SIGTERM), s.Process.Pid); err != nil {
+	if err := g.Signal(s.Process.Pid, unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	s.expect("left")
@@ -308,7 +308,7 @@ func TestWhenEmpty(t *testing.T) {
 				t.Error("a group was taken for empty in which something lives")
 			default:
 			}
-			if err := g.Signal(int(unix.SIGTERM), 0); err != nil {
+			if err := g.Signal(0, unix.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
 			waitEmpty(t, tree, g)

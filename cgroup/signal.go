@@ -11,10 +11,10 @@ import (
 // rounds bounds how often a group is looked at for processes that were started meanwhile.
 const rounds = 20
 
-// Signal sends a signal to each process of the group but one, which may be 0. Processes that are started
-// meanwhile get it too, if the group does not start them for ever. No other process gets it, whoever may
-// have got the number of one that has ended.
-func (g *Group) Signal(sig, except int) error {
+// Signal sends signals, in order, to each process of the group but one, which may be 0. Processes that are
+// started meanwhile get them too, if the group does not start them for ever. No other process gets them,
+// whoever may have got the number of one that has ended.
+func (g *Group) Signal(except int, sigs ...unix.Signal) error {
 	done := map[int]bool{except: true, os.Getpid(): true}
 	for range rounds {
 		pids, err := g.Pids()
@@ -25,10 +25,10 @@ func (g *Group) Signal(sig, except int) error {
 		if len(pids) == 0 {
 			return nil
 		}
-		// A few at a time: descriptors may be scarce.
-		const few = 64
+		// Not all at a time: descriptors may be scarce.
+		const few = 256
 		for list := range slices.Chunk(pids, few) {
-			if err := g.signal(list, unix.Signal(sig)); err != nil {
+			if err := g.signal(list, sigs); err != nil {
 				return err
 			}
 		}
@@ -41,7 +41,7 @@ func (g *Group) Signal(sig, except int) error {
 
 // signal takes hold of the processes, and then looks whether they are in the group. One whose number is
 // there and that is not itself has ended, and its handle says so.
-func (g *Group) signal(pids []int, sig unix.Signal) (err error) {
+func (g *Group) signal(pids []int, sigs []unix.Signal) (err error) {
 	handles := make(map[int]int, len(pids))
 	defer func() {
 		for _, fd := range handles {
@@ -67,8 +67,10 @@ func (g *Group) signal(pids []int, sig unix.Signal) (err error) {
 		if !held {
 			continue
 		}
-		if e := unix.PidfdSendSignal(fd, sig, nil, 0); e != nil && e != unix.ESRCH {
-			err = &OpError{"signal the processes of", g.leaf, e}
+		for _, sig := range sigs {
+			if e := unix.PidfdSendSignal(fd, sig, nil, 0); e != nil && e != unix.ESRCH {
+				err = &OpError{"signal the processes of", g.leaf, e}
+			}
 		}
 	}
 	return err
@@ -88,7 +90,7 @@ func (g *Group) Kill() error {
 // What is frozen cannot fork, and dies of a KILL all the same.
 func (g *Group) killEach() error {
 	g.Freeze(true)
-	err := g.Signal(int(unix.SIGKILL), 0)
+	err := g.Signal(0, unix.SIGKILL)
 	g.Freeze(false)
 	return err
 }

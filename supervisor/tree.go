@@ -120,8 +120,7 @@ func (s *Supervisor) clearTree() {
 		alive, err := r.group.Populated()
 		if alive {
 			r.group.Freeze(false)
-			err = r.group.Signal(int(unix.SIGTERM), 0)
-			r.group.Signal(int(unix.SIGCONT), 0)
+			err = r.group.Signal(0, unix.SIGTERM, unix.SIGCONT)
 		}
 		r.reportTree(s, err)
 		if r.unwatch != nil {
