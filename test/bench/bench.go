@@ -83,7 +83,7 @@ func (b *bench) record(f figure, p peer, value float64) {
 
 // with starts a tree of n services, with room for more later, gives it to measure, and ends it.
 func (b *bench) with(ctx context.Context, p peer, s shape, measure func(*tree, time.Duration) error) (err error) {
-	t, err := b.newTree(p, s.services+s.later, s.logged)
+	t, err := b.newTree(p, s)
 	if err != nil {
 		return err
 	}
@@ -103,6 +103,8 @@ type shape struct {
 	services int
 	later    int // more of them, prepared but not in the root yet
 	logged   bool
+	run      string            // instead of the services' program
+	files    map[string]string // further ones in each service directory
 }
 
 // endAll kills every descendant of ours and reaps it, until there is none. Only trees are running then.

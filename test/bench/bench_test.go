@@ -36,6 +36,7 @@ func TestUnits(t *testing.T) {
 		duration(2.104):   "2.10 s",
 		duration(0.3):     "300 ms",
 		duration(0.00273): "2.73 ms",
+		duration(12.3e-6): "12.3 µs",
 		ratio(0.5):        "0.50×",
 		ratio(0.0039):     "0.0039×",
 		ratio(310.7):      "310.70×",

@@ -23,7 +23,7 @@ func (b *bench) measureIdle(ctx context.Context) (err error) {
 		}
 	}()
 	for _, p := range b.running() {
-		t, err := b.newTree(p, b.small(), false)
+		t, err := b.newTree(p, shape{services: b.small()})
 		if err != nil {
 			return err
 		}

@@ -52,6 +52,8 @@ var groups = []group{
 	{"size", false, (*bench).measureSize},
 	{"logged", true, (*bench).measureLogged},
 	{"trees", false, (*bench).measureTrees},
+	{"kill", false, (*bench).measureKill},
+	{"orphans", false, (*bench).measureOrphans},
 	{"multilog", false, (*bench).measureLog},
 	{"logmemory", true, (*bench).measureLogMemory},
 	{"chain", false, (*bench).measureChain},
@@ -192,7 +194,7 @@ func (b *bench) measureDeath(ctx context.Context, p peer, _ int) error {
 		if err := t.settle(ctx); err != nil {
 			return err
 		}
-		victims := slices.Sorted(maps.Keys(t.services))
+		victims := slices.Sorted(maps.Keys(t.pids))
 		for _, pid := range victims[:min(deathSamples, len(victims))] {
 			victim, err := readProcess(pid)
 			if err != nil {

@@ -60,6 +60,18 @@ func (b *bench) rows() []row {
 			"what its cgroup adds to the memory per service", b.treeSize, size,
 			"≤ 1.5 kB", atMost(1500),
 		}, {
+			fmt.Sprintf("svc -d → a tree of %d that must be killed is gone", crowdSize), b.median(treeKill), duration,
+			"≤ 100 ms", atMost(0.100),
+		}, {
+			fmt.Sprintf("processor time to reap one of %d orphans", orphanCount), b.median(orphanCost), duration,
+			"≤ 20 µs", atMost(20e-6),
+		}, {
+			"the same, in units of `" + plainInit + " -s`", b.timesInit, number,
+			"", nil,
+		}, {
+			"last of them dead → no zombie is left", b.median(orphanWait), duration,
+			"≤ 1 s", atMost(1),
+		}, {
 			fmt.Sprintf("logger, lines from a pipe, %d MiB", linesSize>>20), b.median(logRate), rate,
 			"≥ 7 × " + baseline, atLeastTimes(7),
 		}, {
@@ -178,6 +190,16 @@ func (b *bench) footnotes() []string {
 	}
 	if _, ok := b.median(chainStart)(ours); ok {
 		notes = append(notes, "The counterparts of setuidgid are chpst -u and s6-setuidgid.")
+	}
+	var inits []string
+	for _, i := range minimalInits {
+		if cost, ok := b.median(orphanCost)(i.name); ok {
+			inits = append(inits, fmt.Sprintf("`%s` %s", strings.TrimSuffix(strings.Join(i.command, " "), " --"), duration(cost)))
+		}
+	}
+	if inits != nil {
+		notes = append(notes, "An orphan is a process whose parent has ended; they are made one after another, on all processors. In upkeep's place "+
+			strings.Join(inits, " and ")+" took for one.")
 	}
 	var polling []string
 	for _, p := range b.peers {

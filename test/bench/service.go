@@ -55,7 +55,7 @@ func buildService(dir, fifo, kind string) (path, what string, err error) {
 	path = filepath.Join(dir, "run")
 	cc, ccErr := exec.LookPath("cc")
 	if kind == "tiny" && ccErr == nil {
-		if err := compile(cc, path, fifo); err == nil {
+		if err := compile(cc, path, tinySource, fifo, "-nostdlib", "-ffreestanding", "-fno-stack-protector"); err == nil {
 			return path, "a static program without a C library that reports its start and sleeps", nil
 		}
 	}
@@ -65,12 +65,27 @@ func buildService(dir, fifo, kind string) (path, what string, err error) {
 	return path, "a sh script that reports its start and execs sleep", os.Chmod(path, 0o755)
 }
 
-func compile(cc, path, fifo string) error {
+// program builds a program of this name, once, and returns its path, or "" where there is nothing to build it with.
+func (b *bench) program(name, source string, options ...string) (path string, err error) {
+	path = filepath.Join(b.dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		b.notes = append(b.notes, "There is no C compiler here to build "+name+" with.")
+		return "", nil
+	}
+	return path, compile(cc, path, source, b.starts.path, options...)
+}
+
+// compile builds a static program that knows the FIFO by that name.
+func compile(cc, path, text, fifo string, options ...string) error {
 	source := path + ".c"
-	if err := os.WriteFile(source, []byte(tinySource), 0o644); err != nil {
+	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 		return err
 	}
-	cmd := exec.Command(cc, "-Os", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-s", "-DFIFO="+strconv.Quote(fifo), "-o", path, source)
+	cmd := exec.Command(cc, append(options, "-Os", "-static", "-s", "-DFIFO="+strconv.Quote(fifo), "-o", path, source)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
 	}

@@ -75,7 +75,7 @@ func (s *starts) next(ctx context.Context, t *tree) (start, error) {
 		if !ok {
 			return start{}, os.ErrClosed
 		}
-		t.services[st.pid] = true
+		t.pids[st.pid] = true
 		return st, nil
 	case <-t.ended:
 		return start{}, fmt.Errorf("%s ended by itself: %v; it said: %s", t.peer.name, t.cmd.ProcessState, t.lastWords())

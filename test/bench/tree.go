@@ -15,14 +15,13 @@ import (
 // A tree is one supervisor with the services below its root. Service directories are prepared beside
 // the root and enter it as symbolic links, as is the custom with all of the peers.
 type tree struct {
-	peer     peer
-	dir      string
-	logged   bool
-	run      string
-	made     int // service directories
-	linked   int // those of them that are in the root
-	starts   *starts
-	services map[int]bool // pids that said they are one
+	peer peer
+	dir  string
+	shape
+	made   int // service directories
+	linked int // those of them that are in the root
+	starts *starts
+	pids   map[int]bool // of services, as they said
 
 	cmd     *exec.Cmd
 	began   time.Time
@@ -30,17 +29,20 @@ type tree struct {
 	outFile *os.File
 }
 
-// newTree prepares services service directories, none of them in the root yet.
-func (b *bench) newTree(p peer, services int, logged bool) (*tree, error) {
+// newTree prepares service directories, none of them in the root yet.
+func (b *bench) newTree(p peer, s shape) (*tree, error) {
 	dir, err := os.MkdirTemp(b.dir, p.name+"-")
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{peer: p, dir: dir, logged: logged, run: b.run, starts: b.starts, services: map[int]bool{}}
+	t := &tree{peer: p, dir: dir, shape: s, starts: b.starts, pids: map[int]bool{}}
 	if err := os.Mkdir(t.root(), 0o755); err != nil {
 		return nil, err
 	}
-	for ; t.made < services; t.made++ {
+	if t.run == "" {
+		t.run = b.run
+	}
+	for ; t.made < s.services+s.later; t.made++ {
 		if err := t.prepare(t.made); err != nil {
 			return nil, err
 		}
@@ -64,6 +66,11 @@ func (t *tree) prepare(i int) error {
 		}
 		if err := os.Link(t.run, filepath.Join(dir, "run")); err != nil {
 			return err
+		}
+		for name, text := range t.files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -133,7 +140,7 @@ func (t *tree) supervision() ([]process, error) {
 	}
 	var of []process
 	for _, p := range all {
-		if !t.services[p.pid] {
+		if !t.pids[p.pid] {
 			of = append(of, p)
 		}
 	}

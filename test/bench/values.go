@@ -80,6 +80,8 @@ func duration(v float64) string {
 		return fmt.Sprintf("%.2f s", v)
 	case v >= 0.1:
 		return fmt.Sprintf("%.0f ms", v*1e3)
+	case v < 1e-4:
+		return fmt.Sprintf("%.1f µs", v*1e6)
 	default:
 		return fmt.Sprintf("%.2f ms", v*1e3)
 	}
