@@ -140,7 +140,8 @@ func (g *Group) Freeze(frozen bool) error {
 func (g *Group) OOMKills() (uint64, error) {
 	// Without a limit of its own the group is counted with its parent.
 	paths := []string{filepath.Join(g.leaf, memoryEvents), filepath.Join(g.parent(), memoryEvents)}
-	if dir, ok := g.v1dir("memory"); ok {
+	if g.v1["memory"] {
+		dir, _ := g.v1dir("memory")
 		paths = append(paths, filepath.Join(dir, "memory.oom_control"))
 	}
 	for _, path := range paths {
@@ -167,11 +168,10 @@ func (g *Group) Remove() error {
 		return err
 	}
 	g.limits, g.kept = nil, true
-	for controller := range g.tree.v1 {
-		if dir, ok := g.v1dir(controller); ok {
-			if err := remove(dir); err != nil {
-				return err
-			}
+	for controller := range g.v1 {
+		dir, _ := g.v1dir(controller)
+		if err := remove(dir); err != nil {
+			return err
 		}
 	}
 	g.v1 = nil

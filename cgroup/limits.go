@@ -113,8 +113,10 @@ func (g *Group) reset(name string) error {
 		return bare(err)
 	}
 	controller, _, _ := strings.Cut(name, ".")
-	if dir, ok := g.v1dir(controller); ok && v1Has(name) && exists(dir) {
-		return setV1(dir, name, text)
+	if v1Has(name) {
+		if dir, ok := g.v1dir(controller); ok && exists(dir) {
+			return setV1(dir, name, text)
+		}
 	}
 	return nil
 }
@@ -124,11 +126,13 @@ func (g *Group) set(name, text string) error {
 	controller, _, _ := strings.Cut(name, ".")
 	if controller != "cgroup" {
 		err := g.tree.enable(controller)
-		if dir, ok := g.v1dir(controller); err == errNoController && ok && v1Has(name) {
-			if err := g.makeV1(controller, dir); err != nil {
-				return err
+		if err == errNoController && v1Has(name) {
+			if dir, ok := g.v1dir(controller); ok {
+				if err := g.makeV1(controller, dir); err != nil {
+					return err
+				}
+				return refusal(text, setV1(dir, name, text))
 			}
-			return refusal(text, setV1(dir, name, text))
 		}
 		if err == nil {
 			err = turnOn(g.parent(), controller)

@@ -22,7 +22,8 @@ type mount struct {
 
 // parseMounts finds the mounted hierarchies in the text of /proc/self/mountinfo. What hides others by
 // being mounted over them comes later.
-func parseMounts(text []byte) (mounts []mount) {
+func parseMounts(text []byte) []mount {
+	mounts := []mount{}
 	for line := range bytes.Lines(text) {
 		before, after, ok := strings.Cut(strings.TrimSpace(string(line)), " - ")
 		first, last := strings.Fields(before), strings.Fields(after)
@@ -88,54 +89,70 @@ var (
 	errWhere = errors.New("the cgroup that upkeep is in is not below what is mounted")
 )
 
-// find returns the place in the unified hierarchy, and those in the v1 hierarchies that have a controller,
-// by controller.
-func (h host) find() (v2 place, v1 map[string]place, err error) {
-	text, err := readFile(filepath.Join(h.proc, "mountinfo"))
-	if err != nil {
-		v2, err = h.findWithoutProc()
-		return v2, nil, err
+// find returns the place in the unified hierarchy.
+func (h host) find() (place, error) {
+	mounts, _, path, err := h.read()
+	if mounts == nil && err != nil {
+		return h.findWithoutProc()
 	}
-	mounts := parseMounts(text)
-	v1paths, v2path, err := cgroups.ParseCgroupFileUnified(filepath.Join(h.proc, "cgroup"))
 	if err != nil {
-		return place{}, nil, &OpError{"read", filepath.Join(h.proc, "cgroup"), err}
-	}
-	v1 = make(map[string]place)
-	for controller, path := range v1paths {
-		has := func(m mount) bool { return !m.unified && slices.Contains(m.options, controller) }
-		if p, ok := h.locate(mounts, path, has); ok {
-			v1[controller] = p
-		}
+		return place{}, err
 	}
 	unified := func(m mount) bool { return m.unified }
-	switch v2, ok := h.locate(mounts, v2path, unified); {
-	case ok:
-		return v2, v1, nil
-	case slices.ContainsFunc(mounts, unified):
-		return place{}, v1, errWhere
-	case len(mounts) > 0:
-		return place{}, v1, errNoV2
+	for _, p := range candidates(mounts, path, unified) {
+		if h.in(p.dir) {
+			return p, nil
+		}
 	}
-	return place{}, v1, errNone
+	switch {
+	case slices.ContainsFunc(mounts, unified):
+		return place{}, errWhere
+	case len(mounts) > 0:
+		return place{}, errNoV2
+	}
+	return place{}, errNone
 }
 
-// locate finds the directory of the group called path, in which this process is. The path need not mean
-// anything here: where a namespace hides what is above it, it begins with /.., and a container may have
-// the group mounted under another name. So the kernel is asked.
-func (h host) locate(mounts []mount, path string, fits func(mount) bool) (place, bool) {
+// findV1 returns where the place may be in the v1 hierarchy that has a controller. Only in tells whether it
+// is there, and takes long where there are many processes.
+func (h host) findV1(controller string) []place {
+	mounts, paths, _, err := h.read()
+	path, ok := paths[controller]
+	if err != nil || !ok {
+		return nil
+	}
+	return candidates(mounts, path, func(m mount) bool { return !m.unified && slices.Contains(m.options, controller) })
+}
+
+// read returns what is mounted, nil where that cannot be known, and the paths of the groups that this process
+// is in, in the v1 hierarchies by controller.
+func (h host) read() (mounts []mount, v1 map[string]string, v2 string, err error) {
+	text, err := readFile(filepath.Join(h.proc, "mountinfo"))
+	if err != nil {
+		return nil, nil, "", err
+	}
+	mounts = parseMounts(text)
+	own := filepath.Join(h.proc, "cgroup")
+	if v1, v2, err = cgroups.ParseCgroupFileUnified(own); err != nil {
+		return mounts, nil, "", &OpError{"read", own, err}
+	}
+	return mounts, v1, v2, nil
+}
+
+// candidates are the directories that may be the group called path, in which this process is. The path need
+// not mean anything here: where a namespace hides what is above it, it begins with /.., and a container may
+// have the group mounted under another name. So the kernel is to be asked.
+func candidates(mounts []mount, path string, fits func(mount) bool) (places []place) {
 	for _, m := range slices.Backward(mounts) {
 		if !fits(m) {
 			continue
 		}
-		if dir, ok := m.below(path); ok && h.in(dir) {
-			return place{dir, m.point}, true
+		if dir, ok := m.below(path); ok {
+			places = append(places, place{dir, m.point})
 		}
-		if h.in(m.point) {
-			return place{m.point, m.point}, true
-		}
+		places = append(places, place{m.point, m.point})
 	}
-	return place{}, false
+	return places
 }
 
 // in tells whether this process is in the group at dir.

@@ -93,7 +93,8 @@ func TestFind(t *testing.T) {
 			for _, dir := range test.at {
 				write(t, filepath.Join(top, dir, "cgroup.procs"), fmt.Sprintf("1\n%d\n0\n", pid))
 			}
-			v2, v1, err := host{proc: top + "/self", pid: pid}.find()
+			h := host{proc: top + "/self", pid: pid}
+			v2, err := h.find()
 			got := strings.TrimPrefix(v2.dir, top+"/")
 			if err != nil {
 				got = err.Error()
@@ -102,7 +103,9 @@ func TestFind(t *testing.T) {
 				t.Errorf("found %s, want %s", got, test.want)
 			}
 			for controller, want := range test.v1 {
-				if got := v1[controller].dir; got != filepath.Join(top, want) {
+				tree := Tree{host: h, name: "x"}
+				got, ok := tree.v1base(controller)
+				if want := filepath.Join(top, want, tagPrefix+"x"); !ok || got != want {
 					t.Errorf("found %s at %s, want %s", controller, got, want)
 				}
 			}
@@ -113,12 +116,12 @@ func TestFind(t *testing.T) {
 func TestFindWithoutProc(t *testing.T) {
 	for _, mode := range []cgroups.CGMode{cgroups.Unavailable, cgroups.Legacy} {
 		h := host{proc: t.TempDir(), pid: os.Getpid(), mode: func() cgroups.CGMode { return mode }}
-		if _, _, err := h.find(); err != errNone {
+		if _, err := h.find(); err != errNone {
 			t.Errorf("mode %v: %v", mode, err)
 		}
 	}
 	h := host{proc: t.TempDir(), pid: -1, mode: func() cgroups.CGMode { return cgroups.Unified }}
-	if _, _, err := h.find(); err != errWhere {
+	if _, err := h.find(); err != errWhere {
 		t.Errorf("nowhere to be found: %v", err)
 	}
 }
@@ -190,8 +193,8 @@ func TestSettle(t *testing.T) {
 				write(t, o.Dir+"/cgroup.events", "")
 			}
 			for range 2 { // it does not change its mind
-				var tree Tree
-				err := tree.settle(h, o, place{own, point}, tag(o.Root))
+				tree := Tree{host: h, name: tag(o.Root)}
+				err := tree.settle(o, place{own, point})
 				got, _ := filepath.Rel(point, tree.base)
 				if want := filepath.Clean("./" + test.want); err != nil || got != want {
 					t.Errorf("settled in %s (%v), want %s", got, err, want)

@@ -33,14 +33,16 @@ type Options struct {
 // as in the root of the machine's hierarchy or in somebody's login session, BASE is a group of its own in
 // that place, called upkeep- and what Root makes of it.
 type Tree struct {
+	host   host
+	name   string // what Root makes of it
 	base   string
-	place  string            // BASE, or what it was made in
-	origin string            // where this process is to go at the end
-	v1     map[string]string // what BASE is in the v1 hierarchies, by controller
+	place  string // BASE, or what it was made in
+	origin string // where this process is to go at the end
 	watch  watcher
 
 	mu          sync.Mutex
-	controllers map[string]error // those that were asked for: why they cannot be had
+	controllers map[string]error  // those that were asked for: why they cannot be had
+	v1          map[string]string // what BASE is in the v1 hierarchies that were asked for, by controller; or ""
 }
 
 // Open finds the place, makes BASE and BASE/supervisor, and moves upkeep there; where BASE is a place that
@@ -49,19 +51,12 @@ type Tree struct {
 func Open(o Options) (*Tree, error) { return thisHost().open(o) }
 
 func (h host) open(o Options) (*Tree, error) {
-	own, v1, err := h.find()
+	own, err := h.find()
 	if o.Dir == "" && err != nil {
 		return nil, err
 	}
-	t := &Tree{origin: own.dir, v1: make(map[string]string), controllers: make(map[string]error)}
-	name := tag(o.Root)
-	for _, limit := range v1Limits {
-		controller, _, _ := strings.Cut(limit, ".")
-		if p, ok := v1[controller]; ok {
-			t.v1[controller] = filepath.Join(p.dir, tagPrefix+name)
-		}
-	}
-	if err := t.settle(h, o, own, name); err != nil {
+	t := &Tree{host: h, name: tag(o.Root), origin: own.dir, controllers: make(map[string]error)}
+	if err := t.settle(o, own); err != nil {
 		return nil, explain(err)
 	}
 	if t.origin == filepath.Join(t.base, supervisorName) || t.origin == "" {
@@ -100,7 +95,8 @@ func device(path string) uint64 {
 }
 
 // settle decides on place and base.
-func (t *Tree) settle(h host, o Options, own place, name string) error {
+func (t *Tree) settle(o Options, own place) error {
+	h, name := t.host, t.name
 	alone := false
 	switch {
 	case o.Dir != "":
@@ -264,9 +260,7 @@ func (t *Tree) Close() error {
 		}
 		left = left || rmdir(dir) != nil
 	}
-	for _, dir := range t.v1 {
-		each(dir, func(path string) { rmdir(path) })
-	}
+	t.closeV1()
 	if left && t.base == t.place {
 		// The limits of what is left hang on BASE being what it is.
 		return nil

@@ -18,11 +18,41 @@ func v1Has(name string) bool { return slices.Contains(v1Limits, name) }
 // v1dir returns where the group of a service is in the v1 hierarchy of a controller, below the group that
 // upkeep was started in there. A logger has none.
 func (g *Group) v1dir(controller string) (dir string, ok bool) {
-	base, ok := g.tree.v1[controller]
-	if !ok || filepath.Base(g.leaf) != "run" {
+	if filepath.Base(g.leaf) != "run" {
 		return "", false
 	}
-	return filepath.Join(base, filepath.Base(g.parent())), true
+	base, ok := g.tree.v1base(controller)
+	return filepath.Join(base, filepath.Base(g.parent())), ok
+}
+
+// v1base returns what BASE is in the v1 hierarchy of a controller. It is looked for when it is needed first.
+func (t *Tree) v1base(controller string) (base string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	base, known := t.v1[controller]
+	if !known {
+		for _, p := range t.host.findV1(controller) {
+			if t.host.in(p.dir) {
+				base = filepath.Join(p.dir, tagPrefix+t.name)
+				break
+			}
+		}
+		if t.v1 == nil {
+			t.v1 = make(map[string]string)
+		}
+		t.v1[controller] = base
+	}
+	return base, base != ""
+}
+
+// closeV1 removes the groups in which nothing is any more, those of an earlier upkeep too.
+func (t *Tree) closeV1() {
+	for _, limit := range v1Limits {
+		controller, _, _ := strings.Cut(limit, ".")
+		for _, p := range t.host.findV1(controller) {
+			each(filepath.Join(p.dir, tagPrefix+t.name), func(path string) { rmdir(path) })
+		}
+	}
 }
 
 // makeV1 makes the group in a v1 hierarchy. Those that run already are moved there; a new process has to
