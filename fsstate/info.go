@@ -11,10 +11,22 @@ import (
 )
 
 // An Info is what upkeep writes to supervise/resume beside the status: what the status file has no
-// bytes for. The file is one line of key=value pairs separated by spaces. In a value every space,
-// control byte, "%" and "=" is written %XX. A key that is absent means unknown or none; a reader
-// ignores the keys that it does not know.
+// bytes for, and what an upkeep that is started anew needs to go on where another one has ended. The file is
+// one line of key=value pairs separated by spaces. In a value every space, control byte, "%" and "=" is
+// written %XX. A key that is absent means unknown or none; a reader ignores the keys that it does not know,
+// whatever the version: no key ever changes its meaning.
 type Info struct {
+	// World is the running system that pid belongs to: the boot and the PID namespace. Elsewhere, as after
+	// a reboot, the pid is a stranger's and what was wanted is over.
+	World string       // world
+	Start uint64       // start: when the process was started, in ticks since the boot, 0 if unknown
+	After uint64       // after: a process that was started before this tick is not the one being started
+	Since *tai64.Label // since: as in the status file
+	Leave bool         // leave: 1 if supervision ends with the process
+	Term  bool         // term: 1 if the process was told to end and has not ended
+	Pause bool         // paused: 1 as in the status file
+	Pace  int          // pace: seconds between two starts that a backoff file has brought about
+
 	Format Format       // format: of the status file beside it, runit if absent
 	Pid    int          // pid: as in the status file, 0 if none
 	Phase  string       // phase: down, starting, up, stopping, waiting, clearing or gone
@@ -60,7 +72,32 @@ func (i Info) Append(dst []byte) []byte {
 			add(key, strconv.Itoa(*n))
 		}
 	}
+	flag := func(key string, on bool) {
+		if on {
+			add(key, "1")
+		}
+	}
+	tick := func(key string, n uint64) {
+		if n != 0 {
+			add(key, strconv.FormatUint(n, 10))
+		}
+	}
 	add("format", i.Format.String())
+	add("world", i.World)
+	tick("start", i.Start)
+	tick("after", i.After)
+	label := func(key string, l *tai64.Label) {
+		if l != nil {
+			add(key, l.String()[1:])
+		}
+	}
+	label("since", i.Since)
+	flag("leave", i.Leave)
+	flag("term", i.Term)
+	flag("paused", i.Pause)
+	if i.Pace != 0 {
+		number("pace", &i.Pace)
+	}
 	if i.Pid != 0 {
 		number("pid", &i.Pid)
 	}
@@ -71,12 +108,8 @@ func (i Info) Append(dst []byte) []byte {
 	number("starts", i.Starts)
 	number("code", i.Code)
 	number("signal", i.Signal)
-	if i.Ended != nil {
-		add("ended", i.Ended.String()[1:])
-	}
-	if i.OOM {
-		add("oom", "1")
-	}
+	label("ended", i.Ended)
+	flag("oom", i.OOM)
 	add("cgroup", i.Cgroup)
 	add("cause", i.Cause)
 	add("note", i.Note)
@@ -124,7 +157,7 @@ func ParseInfo(b []byte) (Info, error) {
 	if !whole {
 		return Info{}, errors.New("no newline: the file is cut short")
 	}
-	version := ""
+	versioned := false
 	for word := range strings.SplitSeq(string(line), " ") {
 		if word == "" {
 			continue
@@ -137,14 +170,13 @@ func ParseInfo(b []byte) (Info, error) {
 		if err != nil {
 			return Info{}, fmt.Errorf("key %s: %w", key, err)
 		}
-		if key == "v" {
-			version = value
-		} else if err := i.set(key, value); err != nil {
+		versioned = versioned || key == "v"
+		if err := i.set(key, value); err != nil {
 			return Info{}, fmt.Errorf("key %s: %w", key, err)
 		}
 	}
-	if version != infoVersion {
-		return Info{}, fmt.Errorf("version %q, want %q", version, infoVersion)
+	if !versioned {
+		return Info{}, errors.New("no version: this is not upkeep's")
 	}
 	return i, nil
 }
@@ -166,11 +198,23 @@ func (i *Info) set(key, value string) (err error) {
 	case "signal":
 		i.Signal, err = parseSome(value)
 	case "ended":
-		l, ok := tai64.Parse("@" + value)
-		if !ok {
-			return fmt.Errorf("%q is no TAI64N label", value)
-		}
-		i.Ended = &l
+		i.Ended, err = parseLabel(value)
+	case "world":
+		i.World = value
+	case "start":
+		i.Start, err = strconv.ParseUint(value, 10, 64)
+	case "after":
+		i.After, err = strconv.ParseUint(value, 10, 64)
+	case "since":
+		i.Since, err = parseLabel(value)
+	case "leave":
+		i.Leave = value == "1"
+	case "term":
+		i.Term = value == "1"
+	case "paused":
+		i.Pause = value == "1"
+	case "pace":
+		i.Pace, err = parseNumber(value)
 	case "oom":
 		i.OOM = value == "1"
 	case "cgroup":
@@ -181,6 +225,14 @@ func (i *Info) set(key, value string) (err error) {
 		i.Note = value
 	}
 	return err
+}
+
+func parseLabel(s string) (*tai64.Label, error) {
+	l, ok := tai64.Parse("@" + s)
+	if !ok {
+		return nil, fmt.Errorf("%q is no TAI64N label", s)
+	}
+	return &l, nil
 }
 
 func parseNumber(s string) (int, error) {

@@ -37,7 +37,8 @@ func TestInfoLine(t *testing.T) {
 }
 
 func TestInfoAndBack(t *testing.T) {
-	for _, want := range []fsstate.Info{{}, fullInfo(), {Phase: "up", Want: new(fsstate.WantUp)}} {
+	for _, want := range []fsstate.Info{{}, fullInfo(), {Phase: "up", Want: new(fsstate.WantUp)},
+		{World: "b7 12", Start: 1<<40 + 1, After: 77, Since: &tai64.Label{Sec: 1<<62 + 11}, Leave: true, Term: true, Pause: true, Pace: 30}} {
 		got, err := fsstate.ParseInfo(want.Append(nil))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -46,7 +47,7 @@ func TestInfoAndBack(t *testing.T) {
 }
 
 func TestInfoOfAnotherVersion(t *testing.T) {
-	got, err := fsstate.ParseInfo([]byte("boot=5 v=1  pid=7 new%20key=%20 \nsecond line\n"))
+	got, err := fsstate.ParseInfo([]byte("boot=5 v=2  pid=7 new%20key=%20 \nsecond line\n"))
 	if want := (fsstate.Info{Pid: 7}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("unknown keys: got %+v, %v, want %+v", got, err, want)
 	}
@@ -58,7 +59,6 @@ func TestParseInfoRefuses(t *testing.T) {
 		"v=1 pid=7":                 "newline",
 		"\n":                        "version",
 		"pid=7\n":                   "version",
-		"v=2 pid=7\n":               "version",
 		"v=1 pid\n":                 "key=value",
 		"v=1 pid=-7\n":              "pid",
 		"v=1 pid=4294967296\n":      "pid",

@@ -23,6 +23,8 @@ type Exit struct {
 	// Launch is why the program could not be executed, when it was started by way of the trampoline;
 	// otherwise Start itself has returned the error.
 	Launch error
+	// Unknown says that nobody can tell how the process has ended: it was somebody else's child.
+	Unknown bool
 }
 
 // An Owner is told of its process, Started strictly before Exited. Both are called with the reaper's
@@ -32,7 +34,7 @@ type Owner interface {
 	Exited(Exit)
 }
 
-// A Reaper is the parent of every process that it starts. The zero value is ready.
+// A Reaper is the parent of every process that it starts, and guards those that it takes over. The zero value is ready.
 type Reaper struct {
 	lasting int // descriptors from here on are opened after Prepare; 0 without it
 	probe   sync.Once
@@ -40,8 +42,8 @@ type Reaper struct {
 
 	mu       sync.Mutex
 	children map[int]*child
-	// forks counts the calls of Start that are between fork and registration. While there is one, the
-	// end of an unknown process may be the end of its child, and waits in early.
+	// forks counts the calls of Start that are between fork and registration, and those of Keep. While there
+	// is one, the end of an unknown process may be the end of its child, and waits in early.
 	forks   int
 	early   map[int]Exit
 	orphans uint64
@@ -50,6 +52,7 @@ type Reaper struct {
 type child struct {
 	owner  Owner
 	report *launchReport // nil when the program was executed directly
+	pidfd  int           // of a process that is not our child, or -1
 }
 
 // Orphans tells how many processes that nobody had registered were reaped.
@@ -64,13 +67,8 @@ func (r *Reaper) Orphans() uint64 {
 func (r *Reaper) Signal(pid int, sig unix.Signal, group bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.children[pid] == nil {
-		return false
-	}
-	if group {
-		pid = -pid
-	}
-	return unix.Kill(pid, sig) == nil
+	c := r.children[pid]
+	return c != nil && c.signal(pid, sig, group) == nil
 }
 
 // Sweep reaps every dead child. It tells whether children are left, dead or alive.
@@ -148,14 +146,34 @@ func (r *Reaper) end(pid int, c *child) {
 			delete(r.early, pid)
 			c.exited(e)
 		} else {
-			if r.children == nil {
-				r.children = make(map[int]*child)
-			}
-			r.children[pid] = c
+			r.register(pid, c)
 		}
 	}
+	r.tidy()
+}
+
+func (r *Reaper) register(pid int, c *child) {
+	if r.children == nil {
+		r.children = make(map[int]*child)
+	}
+	r.children[pid] = c
+}
+
+// tidy counts the orphans whose ends nobody has waited for. The lock is held.
+func (r *Reaper) tidy() {
 	if r.forks == 0 {
 		r.orphans += uint64(len(r.early))
 		clear(r.early)
+	}
+}
+
+// Keep keeps the ends of unknown children for TakeOver, until the returned function is called.
+func (r *Reaper) Keep() (done func()) {
+	r.begin()
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.forks--
+		r.tidy()
 	}
 }

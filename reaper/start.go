@@ -46,7 +46,7 @@ func (s *Spec) Reports() bool { return s.Remote || len(s.Join) > 0 }
 func (r *Reaper) Start(s Spec, owner Owner) error {
 	path, args, dir := s.Path, s.Args, s.Dir
 	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
-	c := &child{owner: owner}
+	c := &child{owner: owner, pidfd: -1}
 	if s.Reports() {
 		report, err := newLaunchReport()
 		if err != nil {

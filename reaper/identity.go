@@ -1,0 +1,80 @@
+package reaper
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// World names the running system that pids belong to: the boot, and the PID namespace by its first process.
+// Two worlds never have the same name. It is empty where there is no /proc to ask.
+func World() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	first, err := StartTime(1)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(boot)) + "/" + strconv.FormatUint(first, 10)
+}
+
+// A Process is what /proc/PID/stat says of one. Together with its pid, Start tells it from every other
+// process of its world.
+type Process struct {
+	Pid, Parent, Session int
+	Start                uint64 // in ticks of 10 ms since the boot
+	Zombie               bool
+}
+
+// Look reads what is known of a process.
+func Look(pid int) (Process, error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return Process{}, err
+	}
+	return parseStat(pid, stat)
+}
+
+// StartTime is when a process was started, in ticks since the boot.
+func StartTime(pid int) (uint64, error) {
+	p, err := Look(pid)
+	return p.Start, err
+}
+
+// parseStat reads /proc/PID/stat, proc(5). The name in parentheses can hold anything.
+func parseStat(pid int, stat []byte) (Process, error) {
+	const state, parent, session, start = 0, 1, 3, 19 // fields after the name
+	i := bytes.LastIndexByte(stat, ')')
+	f := bytes.Fields(stat[i+1:])
+	if i < 0 || len(f) <= start {
+		return Process{}, fmt.Errorf("/proc/%d/stat is cut short", pid)
+	}
+	p := Process{Pid: pid, Zombie: f[state][0] == 'Z' || f[state][0] == 'X'}
+	var errs [3]error
+	p.Parent, errs[0] = strconv.Atoi(string(f[parent]))
+	p.Session, errs[1] = strconv.Atoi(string(f[session]))
+	p.Start, errs[2] = strconv.ParseUint(string(f[start]), 10, 64)
+	for _, err := range errs {
+		if err != nil {
+			return Process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+	}
+	return p, nil
+}
+
+// Tick is the present time in the unit of Process.Start. A process that is started from now on has at least
+// this one.
+func Tick() uint64 {
+	const perSecond = 100 // the kernel's USER_HZ, the same on every architecture that Go has
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return 0
+	}
+	return uint64(now.Nano()) / (1e9 / perSecond)
+}

@@ -1,0 +1,121 @@
+package reaper
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// TakeOver registers owner for the end of a process that this Reaper has not started: a child of this process
+// from before it has executed itself anew, or somebody else's, which an earlier process has started. start
+// is when that process was started, in ticks; another one of that pid is none of ours. It returns false if
+// the process is gone. Started is not called.
+//
+// The end of a child comes as always. For anybody else it returns a descriptor that polls as readable when the
+// process has ended; the caller then calls Ended, which closes it. Otherwise it returns -1.
+func (r *Reaper) TakeOver(pid int, start uint64, owner Owner) (watch int, alive bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if pid <= 1 || r.children[pid] != nil {
+		return -1, false
+	}
+	c := &child{owner: owner, pidfd: -1}
+	if e, dead := r.early[pid]; dead { // a child that has ended since, and was reaped
+		delete(r.early, pid)
+		c.exited(e)
+		return -1, true
+	}
+	if !isChild(pid) {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			return -1, false
+		}
+		c.pidfd = fd
+	}
+	// Looked at only now: the descriptor, or our not having reaped it, holds the pid.
+	if now, err := Look(pid); err != nil || now.Start != start || now.Zombie && c.pidfd >= 0 {
+		c.close()
+		return -1, false
+	}
+	r.register(pid, c)
+	return c.pidfd, true
+}
+
+// isChild tells whether pid is a child of this process, dead or alive.
+func isChild(pid int) bool {
+	var info siginfo
+	for {
+		err := unix.Waitid(unix.P_PID, pid, info.pointer(), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return err == nil
+		}
+	}
+}
+
+// Ended delivers the end of a process that was taken over from somebody else. How it has ended is known only
+// where the kernel keeps it (6.15).
+func (r *Reaper) Ended(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.children[pid]
+	if c == nil || c.pidfd < 0 {
+		return
+	}
+	delete(r.children, pid)
+	e := Exit{Pid: pid}
+	e.Status, e.Unknown = exitStatus(c.pidfd)
+	c.close()
+	c.exited(e)
+}
+
+// exitStatus asks the kernel how the process of a pidfd has ended.
+func exitStatus(pidfd int) (status unix.WaitStatus, unknown bool) {
+	const exit = 1 << 3 // PIDFD_INFO_EXIT
+	info := unix.PidfdInfo{Mask: exit}
+	if unix.IoctlPidfdInfo(pidfd, &info) != nil || info.Mask&exit == 0 {
+		return 0, true
+	}
+	return unix.WaitStatus(info.Exit_code), false
+}
+
+// Disown forgets a process without waiting for its end, so that another owner can take it over.
+func (r *Reaper) Disown(pid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.children[pid]; c != nil {
+		c.close()
+		delete(r.children, pid)
+	}
+}
+
+// StartTime is when a process that is registered was started, in ticks since the boot, or 0.
+func (r *Reaper) StartTime(pid int) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.children[pid] == nil {
+		return 0
+	}
+	start, _ := StartTime(pid)
+	return start
+}
+
+func (c *child) close() {
+	if c.pidfd >= 0 {
+		unix.Close(c.pidfd)
+		c.pidfd = -1
+	}
+}
+
+// signal is kill(2) for a process that cannot have been replaced by another.
+func (c *child) signal(pid int, sig unix.Signal, group bool) error {
+	switch {
+	case c.pidfd < 0 && group:
+		return unix.Kill(-pid, sig)
+	case c.pidfd < 0:
+		return unix.Kill(pid, sig)
+	case group:
+		if err := unix.PidfdSendSignal(c.pidfd, 0, nil, 0); err != nil {
+			return err
+		}
+		return unix.Kill(-pid, sig)
+	}
+	return unix.PidfdSendSignal(c.pidfd, sig, nil, 0)
+}
