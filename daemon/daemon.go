@@ -9,7 +9,6 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,7 +59,7 @@ type daemon struct {
 	root    string
 	rootID  fsstate.ID
 	alone   bool // there is no root, only the command
-	home    *fsstate.HomeLock
+	home    *fsstate.Home
 	entries map[fsstate.ID]*entry
 	scan    scanner
 	watch   *watcher
@@ -99,7 +98,8 @@ func newMachinery(c Config) (*machinery, error) {
 		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
-		Env:        withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
+		World:      reaper.World(), Census: new(reaper.Census),
+		Env: withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
 	m.host.Reaper.Prepare()
@@ -243,10 +243,8 @@ func (m *machinery) take(c Config) (*daemon, error) {
 		return nil, &RootError{c.Root, err}
 	}
 	if !d.alone {
-		if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
-			return nil, fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
-		} else if err != nil {
-			d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+		if err := d.settle(); err != nil {
+			return nil, err
 		}
 	}
 	// Only who has the lock may move into the root's cgroup.
@@ -263,30 +261,6 @@ func (m *machinery) take(c Config) (*daemon, error) {
 		d.mail.post(d.rescan)
 	}
 	return d, nil
-}
-
-// homePath is the daemon's own directory: below the root, or below the state directory.
-func (d *daemon) homePath() string {
-	if d.State != "" {
-		return filepath.Join(d.State, ".upkeep")
-	}
-	return filepath.Join(d.root, ".upkeep")
-}
-
-// lockHome locks a root that has taken the place of the one before, as far as that goes.
-func (d *daemon) lockHome() {
-	path, old := d.homePath(), d.home
-	d.scan.lane.Do(func() {
-		lock, err := fsstate.LockHome(path)
-		d.mail.post(func() {
-			if err != nil {
-				d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
-				return
-			}
-			old.Close()
-			d.home = lock
-		})
-	})
 }
 
 // onSignal gives each signal its meaning.

@@ -189,6 +189,18 @@ func (d *Dir) Complete(status, resume []byte) error {
 	return unwritten
 }
 
+// Resume reads supervise/resume.
+func (d *Dir) Resume() (Info, error) {
+	line, err := readHead(filepath.Join(d.super, "resume"), maxInfo)
+	if err != nil {
+		return Info{}, err
+	}
+	return ParseInfo(line)
+}
+
+// maxInfo is more than a line of supervise/resume takes.
+const maxInfo = 64 << 10
+
 // hold takes the lock and makes control, unless that was done, and opens the supervise directory.
 func (d *Dir) hold() (super int, err error) {
 	if d.control >= 0 {

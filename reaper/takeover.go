@@ -50,6 +50,21 @@ func isChild(pid int) bool {
 	}
 }
 
+// Has tells whether a process has an owner.
+func (r *Reaper) Has(pid int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.children[pid] != nil
+}
+
+// Kept tells whether the end of a child waits to be taken over, see Keep.
+func (r *Reaper) Kept(pid int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, kept := r.early[pid]
+	return kept
+}
+
 // Ended delivers the end of a process that was taken over from somebody else. How it has ended is known only
 // where the kernel keeps it (6.15).
 func (r *Reaper) Ended(pid int) {

@@ -13,6 +13,7 @@ type Controls struct {
 
 	mu       sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
 	handlers map[int32]func([]byte)
+	ready    map[int32]func()
 }
 
 // NewControls starts the goroutine; it ends with Close.
@@ -26,7 +27,7 @@ func NewControls() (*Controls, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	c := &Controls{epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte))}
+	c := &Controls{epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func())}
 	go c.poll()
 	return c, nil
 }
@@ -44,12 +45,26 @@ func (c *Controls) Add(fd int, handler func([]byte)) error {
 	return err
 }
 
+// AddReady makes handler be called, once, when the descriptor can be read, as that of a process when that
+// has ended.
+func (c *Controls) AddReady(fd int, handler func()) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)}
+	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
+	if err == nil {
+		c.ready[int32(fd)] = handler
+	}
+	return err
+}
+
 // Remove ends the calls for the FIFO, which the caller may then close.
 func (c *Controls) Remove(fd int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.control(unix.EPOLL_CTL_DEL, fd, nil)
 	delete(c.handlers, int32(fd))
+	delete(c.ready, int32(fd))
 }
 
 // Close ends the goroutine.
@@ -84,9 +99,19 @@ func (c *Controls) poll() {
 			return // closed
 		}
 		for _, ev := range events[:n] {
-			c.read(ev.Fd, buf[:])
+			if handler := c.readyHandler(ev.Fd); handler != nil {
+				handler()
+			} else {
+				c.read(ev.Fd, buf[:])
+			}
 		}
 	}
+}
+
+func (c *Controls) readyHandler(fd int32) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready[fd]
 }
 
 // read takes one read's worth of letters: what a client wrote at once stays together.

@@ -22,6 +22,9 @@ type Host struct {
 	Warn     func(who, format string, args ...any) // one line for the administrator; never blocks
 	// StartError is the line that daemontools' supervise prints when it cannot execute run.
 	StartError func(dir string, err error)
+	World      string // in which the pids are those that an earlier upkeep has recorded; "" where nothing can be resumed
+	Crashed    bool   // an earlier upkeep has ended in this world, and not as it should
+	Census     *reaper.Census
 	Env        []string
 	Format     fsstate.Format // of the status files
 	NeedGroups bool           // run is not to be executed outside its cgroup

@@ -74,9 +74,9 @@ type Lane struct {
 }
 
 type step struct {
-	run    func()
-	kind   stepKind
-	quick  bool // it may be run where the descriptors are others
+	run   func()
+	kind  stepKind
+	quick bool // it may be run where the descriptors are others
 }
 
 // NewLane returns an empty Lane.

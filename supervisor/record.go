@@ -16,6 +16,9 @@ type record struct {
 	dir    *fsstate.Dir
 	failed string // what was reported as not recorded, until it is
 
+	pid, starts int    // of the process whose start was looked up
+	start       uint64 // of it
+
 	group    *cgroup.Group
 	unwatch  func() // ends the waiting for the group to be empty
 	oomKills uint64 // of the group, as last seen
@@ -28,20 +31,36 @@ type record struct {
 // writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
 func (s *Supervisor) writeStatus(info bool) {
 	status := s.status().Append(nil, s.host.Format)
-	var line []byte
+	var i *fsstate.Info
 	if info {
-		line = s.info().Append(nil)
+		i = new(s.info())
 	}
-	s.lane.DoStatus(func() { s.record.write(s, status, line) })
+	s.lane.DoStatus(func() { s.record.write(s, status, i) })
 }
 
-func (r *record) write(s *Supervisor, status, info []byte) {
+func (r *record) write(s *Supervisor, status []byte, i *fsstate.Info) {
+	var info []byte
+	if i != nil {
+		i.Start = r.startOf(s, i)
+		info = i.Append(nil)
+	}
 	before := r.dir.Control()
 	err := r.dir.Complete(status, info)
 	if control := r.dir.Control(); control != before {
 		s.host.PostLater(func() { s.listen(control) })
 	}
 	r.report(s, err)
+}
+
+// startOf is when the process that i tells of was started, in ticks since the boot.
+func (r *record) startOf(s *Supervisor, i *fsstate.Info) uint64 {
+	if i.Pid == 0 {
+		return 0
+	}
+	if r.pid != i.Pid || r.starts != *i.Starts {
+		r.pid, r.starts, r.start = i.Pid, *i.Starts, s.host.Reaper.StartTime(i.Pid)
+	}
+	return r.start
 }
 
 // retryRecord is how long it takes until what could not be recorded is tried again.
@@ -105,6 +124,10 @@ func (s *Supervisor) info() fsstate.Info {
 	i.Pid = s.pid
 	i.Phase = s.state.Phase.String()
 	i.Want = new(s.state.Want)
+	i.World = s.host.World
+	i.Since = new(s.since)
+	i.Leave, i.Term, i.Pause = s.state.Leave, s.state.Term, s.state.Paused
+	i.Pace = int(s.state.Pace / time.Second)
 	i.Starts = new(s.starts)
 	i.Note = s.note
 	if s.Group != nil {

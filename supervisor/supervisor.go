@@ -119,52 +119,57 @@ func (s *Supervisor) Begin() {
 	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
 	s.lane.Do(func() {
 		def, bad := fsstate.Read(path)
-		starting := !def.Down && !s.ending.Load()
-		var status []byte
-		if !starting || def.Remote { // otherwise the first status comes with the start
-			status = s.first(def.Down)
-		}
-		dir, err := fsstate.Take(path, super, status)
+		dir, err := fsstate.Take(path, super, nil)
 		if dir == nil {
 			s.host.PostLater(func() { s.events.Refused(err) })
 			return
 		}
 		s.record = record{dir: dir, group: s.Group}
-		if err == nil && def.Remote {
-			err = dir.Complete(nil, fsstate.Info{Format: s.host.Format, Phase: Starting.String()}.Append(nil))
+		before := s.remember(dir, def)
+		starting := before == nil && !def.Down && !s.ending.Load()
+		if err == nil && before == nil && !(starting && !def.Remote) { // otherwise the first status comes with the start
+			err = dir.Complete(s.first(def))
 		}
 		if s.Watch != nil {
 			s.Watch()
 		}
 		control := dir.Control()
-		s.host.PostLater(func() { s.taken(def, bad, control, starting) })
+		s.host.PostLater(func() { s.taken(def, bad, control, starting, before) })
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
 			quick := !def.Remote && (pipe == nil || pipe.Named())
-			s.doStart(quick, func() { launch(dir.Path(), def, quick) })
+			s.doStart(quick, func() { launch(dir.Path(), def, quick, nil) })
 		}
 	})
 }
 
-// first is the status of a service that was just taken up.
-func (s *Supervisor) first(down bool) []byte {
-	want := fsstate.WantUp
-	if down {
-		want = fsstate.WantDown
+// first is the status of a service that was just taken up, and what is said beside it before it is
+// started, which may take for ever.
+func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
+	st := fsstate.Status{Since: s.since, Want: fsstate.WantUp}
+	if def.Down {
+		st.Want = fsstate.WantDown
+	} else if def.Remote {
+		info = fsstate.Info{Format: s.host.Format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
 	}
-	return fsstate.Status{Since: s.since, Want: want}.Append(nil, s.host.Format)
+	return st.Append(nil, s.host.Format), info
 }
 
 // taken says that the directory is supervised, and whether run is being executed already.
-func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, starting bool) {
+func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, starting bool, before *past) {
 	s.definition(def, bad)
 	s.host.After(young, func() { s.settled = true })
 	s.begun = true
 	s.started = time.Now()
-	s.state = Initial(!starting)
-	if !starting {
-		s.writeStatus(true)
+	switch {
+	case before != nil:
+		s.resume(*before)
+	default:
+		s.state = Initial(!starting)
+		if !starting {
+			s.writeStatus(true)
+		}
 	}
 	if s.events.Taken != nil {
 		s.events.Taken()
@@ -273,7 +278,7 @@ func (s *Supervisor) event(e Event) {
 	if e.Kind != Exited {
 		e.Since = time.Since(s.started)
 	}
-	e.Backoff, e.TimeoutKill, e.Tree = s.def.Backoff, s.def.TimeoutKill, s.Group != nil
+	e = s.told(e)
 	was := s.state
 	var actions []Action
 	s.state, actions = Next(s.state, e)
@@ -285,6 +290,12 @@ func (s *Supervisor) event(e Event) {
 	if was.Phase == Starting && s.state.Phase != Starting {
 		s.replay()
 	}
+}
+
+// told adds to an event what the machine has to know of the service.
+func (s *Supervisor) told(e Event) Event {
+	e.Backoff, e.TimeoutKill, e.Tree = s.def.Backoff, s.def.TimeoutKill, s.Group != nil
+	return e
 }
 
 // replay handles what was deferred, as far as it goes.
@@ -397,11 +408,12 @@ func (s *Supervisor) start() {
 	s.started = time.Now()
 	launch := s.launcher()
 	quick := s.quick()
+	info := s.info()
 	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.host.PostLater(func() { s.definition(def, bad) })
-		launch(path, def, quick)
+		launch(path, def, quick, &info)
 	})
 }
 
@@ -433,9 +445,12 @@ func elsewhere(f func()) {
 
 // launcher returns what a step needs to execute run. quick says that the step may be on a thread with
 // descriptors of its own.
-func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick bool) {
+//
+// Right before run is executed info, unless it is nil, goes to supervise/resume: what was started earlier
+// and is still there is then known from what is started now, whenever somebody has to look.
+func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
-	return func(path string, def fsstate.Definition, quick bool) {
+	return func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
 		spec := reaper.Spec{
 			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
 			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
@@ -445,6 +460,10 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 			return
 		}
 		execute := func() {
+			if info != nil {
+				info.After = reaper.Tick()
+				s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
+			}
 			if err := s.execute(spec, pipe, logger); err != nil {
 				hint := startHint(path, err)
 				s.host.PostLater(func() { s.startFailed(err, hint) })
@@ -530,15 +549,20 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	}
 	s.reported = ""
 	s.lastEnd = fsstate.Info{Ended: new(s.since)}
-	if e.Status.Signaled() {
+	switch {
+	case e.Unknown:
+	case e.Status.Signaled():
 		s.lastEnd.Signal = new(int(e.Status.Signal()))
-	} else {
+	default:
 		s.lastEnd.Code = new(e.Status.ExitStatus())
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
 	s.event(s.exited(at))
 	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
 		s.askWhoKilled(s.since, at.Sub(s.started) < young)
+	}
+	if e.Unknown {
+		e.Status = unseen
 	}
 	if s.events.Died != nil {
 		s.events.Died(e.Status, s.def.Essential, wanted)
@@ -560,10 +584,7 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 
 // exited is the event of an end.
 func (s *Supervisor) exited(at time.Time) Event {
-	return Event{
-		Kind: Exited, Since: at.Sub(s.started),
-		Backoff: s.def.Backoff, TimeoutKill: s.def.TimeoutKill, Tree: s.Group != nil,
-	}
+	return s.told(Event{Kind: Exited, Since: at.Sub(s.started)})
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {

@@ -76,8 +76,14 @@ func (r *record) makeTree() {
 	var found bool
 	found, r.makeErr = r.group.Make()
 	if renewed || found && !r.counted {
-		r.oomKills, _ = r.group.OOMKills() // of an earlier upkeep's time, or of the logger's
+		r.count()
 	}
+	r.counted = true
+}
+
+// count learns how often the kernel has killed in the group so far: in an earlier upkeep's time, or the logger.
+func (r *record) count() {
+	r.oomKills, _ = r.group.OOMKills()
 	r.counted = true
 }
 

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"upkeep/fsstate"
+	"upkeep/reaper"
+	"upkeep/tai64"
+)
+
+// homePath is the daemon's own directory: below the root, or below the state directory.
+func (d *daemon) homePath() string {
+	if d.State != "" {
+		return filepath.Join(d.State, ".upkeep")
+	}
+	return filepath.Join(d.root, ".upkeep")
+}
+
+// settle locks the root and learns how the last daemon of it has ended.
+func (d *daemon) settle() (err error) {
+	d.home, err = fsstate.LockHome(d.homePath())
+	switch {
+	case errors.Is(err, fsstate.ErrLocked):
+		return fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())
+	case err != nil:
+		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+		return nil
+	}
+	last, err := d.home.Last()
+	d.host.Crashed = err == nil && last.World == d.host.World && last.World != "" && last.Phase != phaseGone
+	d.record(phaseUp)
+	return nil
+}
+
+// What a daemon records of itself.
+const (
+	phaseUp   = "up"
+	phaseGone = "gone"
+)
+
+// record tells whoever comes after us how we are.
+func (d *daemon) record(phase string) {
+	i := fsstate.Info{World: d.host.World, Pid: os.Getpid(), Phase: phase, Since: new(tai64.Now())}
+	i.Start, _ = reaper.StartTime(i.Pid)
+	if err := d.home.Record(i); err != nil {
+		d.messages.warn("", "%v; after a crash not all that runs may be found again", err)
+	}
+}
+
+// leave ends what the daemon itself has.
+func (d *daemon) leave() {
+	d.record(phaseGone)
+	d.groups.close()
+}
+
+// lockHome locks a root that has taken the place of the one before, as far as that goes.
+func (d *daemon) lockHome() {
+	path, old := d.homePath(), d.home
+	d.scan.lane.Do(func() {
+		home, err := fsstate.LockHome(path)
+		d.mail.post(func() {
+			if err != nil {
+				d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
+				return
+			}
+			old.Close()
+			d.home = home
+			d.record(phaseUp)
+		})
+	})
+}

@@ -1,0 +1,174 @@
+package supervisor
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/reaper"
+	"upkeep/tai64"
+)
+
+// A past is what an upkeep that has ended without ending its services, or has executed itself anew, left
+// behind of one.
+type past struct {
+	info fsstate.Info
+	// process is the one that runs, as far as can be told without taking it over; its Pid is 0 if none does.
+	process reaper.Process
+}
+
+// Resume is the state of a service that an earlier upkeep has supervised, and what is to be done. i is what
+// that has recorded last; alive tells whether the process of then, or one that was started since, still lives.
+// e has what the machine cannot know by itself, with Since the time since the last start or end.
+func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
+	s := State{Want: fsstate.WantUp, Leave: i.Leave, Paused: i.Pause, Term: i.Term, Pace: time.Duration(i.Pace) * time.Second}
+	if i.Want != nil {
+		s.Want = *i.Want
+	}
+	record := []Action{{Kind: Record}}
+	switch phase := i.Phase; {
+	case alive && phase == Stopping.String():
+		s.Phase = Stopping
+		if e.TimeoutKill > 0 {
+			record = append(record, Action{Kind: Deadline, For: e.TimeoutKill})
+		}
+		return s, record
+	case alive:
+		s.Phase = Up
+		return s, record
+	case phase == Down.String() && s.Leave:
+		return leave(s)
+	case phase == Down.String():
+		return s, record
+	case phase == Clearing.String() && e.Tree:
+		s.Phase = Clearing
+		return s, clear(record, e)
+	case phase == Clearing.String():
+		return cleared(s)
+	case phase == Starting.String() && s.Want == fsstate.WantOnce && !s.Leave:
+		return start(s, record) // it never was, as far as anybody knows
+	}
+	s.Phase = Up
+	return ended(s, e)
+}
+
+// remember reads what an earlier upkeep has left of the service, and looks for its process. It returns nil if
+// that was in another world, or if supervision has ended as it should. It is called on the lane.
+func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
+	i, err := dir.Resume()
+	mine := err == nil && i.World == s.host.World && i.World != "" && i.Phase != Gone.String()
+	if !mine {
+		if !s.host.Crashed {
+			return nil
+		}
+		// The first start may have been its last act.
+		if p := s.find(dir, def, 0); p.Pid != 0 {
+			return &past{fsstate.Info{Phase: Up.String()}, p}
+		}
+		return nil
+	}
+	if i.Pid != 0 {
+		p, err := reaper.Look(i.Pid)
+		if err == nil && p.Start == i.Start || s.host.Reaper.Kept(i.Pid) {
+			return &past{i, reaper.Process{Pid: i.Pid, Start: i.Start}}
+		}
+	}
+	if i.Phase == Starting.String() {
+		return &past{i, s.find(dir, def, i.After)}
+	}
+	return &past{info: i}
+}
+
+// find looks for the process of a service that was started and not recorded: in the service's cgroup, or
+// else by its working directory or its log pipe.
+func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64) (found reaper.Process) {
+	var pids []int
+	grouped := s.Group != nil
+	if grouped {
+		pids, _ = s.Group.Pids()
+	} else {
+		pids = s.host.Census.Within(dir.Path())
+	}
+	for _, pid := range pids {
+		p, err := reaper.Look(pid)
+		switch {
+		case err != nil, p.Zombie, p.Start < after, s.host.Reaper.Has(pid):
+		case !def.NoSetsid && p.Session != pid: // not the one that was started, but something of it
+		case found.Pid == 0, p.Start < found.Start, p.Start == found.Start && p.Pid < found.Pid:
+			found = p
+		}
+	}
+	return found
+}
+
+// resume goes on where an earlier upkeep has ended.
+func (s *Supervisor) resume(p past) {
+	i, now := p.info, time.Now()
+	s.lastEnd = fsstate.Info{Code: i.Code, Signal: i.Signal, Ended: i.Ended, OOM: i.OOM}
+	if i.Starts != nil {
+		s.starts = *i.Starts
+	}
+	if i.Since != nil {
+		s.since = *i.Since
+	}
+	s.started = s.since.Time()
+	alive := false
+	if p.process.Pid != 0 {
+		var watch int
+		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s})
+		if alive && watch >= 0 {
+			s.watchPid(p.process.Pid, watch)
+		}
+	}
+	switch {
+	case alive:
+		s.pid = p.process.Pid
+		if p.process.Pid != i.Pid { // it was started, and nobody had the time to say so
+			s.starts++
+			s.since, s.started = tai64.FromTime(now), now
+		}
+	case i.Pid != 0:
+		s.lastEnd = fsstate.Info{Ended: new(tai64.FromTime(now))}
+		s.since = *s.lastEnd.Ended
+		defer s.diedUnseen(i)
+	}
+	e := s.told(Event{Since: max(0, now.Sub(s.started))})
+	var actions []Action
+	s.state, actions = Resume(i, alive, e)
+	s.do(actions)
+	if s.Group != nil {
+		s.lane.Do(func() { s.record.count() })
+	}
+}
+
+// unseen is how a process has ended of which nobody can tell: as with a system error.
+const unseen = unix.WaitStatus(111 << 8)
+
+func (s *Supervisor) diedUnseen(i fsstate.Info) {
+	if s.events.Died != nil {
+		s.events.Died(unseen, s.def.Essential, i.Leave || i.Want != nil && *i.Want == fsstate.WantDown)
+	}
+}
+
+// watchPid waits for the end of a process that is not our child.
+func (s *Supervisor) watchPid(pid, fd int) {
+	ended := func() {
+		s.host.Controls.Remove(fd)
+		s.host.Reaper.Ended(pid)
+		s.host.Post(func() {})
+	}
+	if err := s.host.Controls.AddReady(fd, ended); err != nil {
+		s.host.Warn(s.Name, "cannot wait for the end of its process: %v; looking every second", err)
+		s.pollPid(pid, fd)
+	}
+}
+
+func (s *Supervisor) pollPid(pid, fd int) {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(p, 0); n > 0 {
+		s.host.Reaper.Ended(pid)
+		return
+	}
+	s.host.After(time.Second, func() { s.pollPid(pid, fd) })
+}
