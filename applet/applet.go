@@ -3,10 +3,12 @@
 package applet
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"upkeep/daemon"
 	"upkeep/reaper"
 )
 
@@ -29,6 +31,8 @@ type call struct {
 // lookup finds a command by the name of its link.
 func lookup(name string) (run func(*call) int, ok bool) {
 	switch name {
+	case "ctl":
+		return ctl, true
 	case "envdir":
 		return envdir, true
 	case "envini":
@@ -86,6 +90,10 @@ func Main(args []string) int {
 	if len(args) > 0 && reaper.IsTrampoline(args[0]) {
 		reaper.Trampoline(args[1:])
 		return exitTemporary
+	}
+	if len(args) > 0 && args[0] == daemon.ProbeName {
+		fmt.Println(daemon.HandoverVersion)
+		return exitOK
 	}
 	if len(args) == 0 { // execve allows it
 		args = []string{"upkeep"}

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/fsstate"
 	"upkeep/reaper"
 )
 
@@ -25,6 +26,9 @@ func (d *daemon) startCommand() {
 	}
 	c := &command{d: d, running: true}
 	d.command = c
+	if c.resume() {
+		return
+	}
 	d.host.Pool.NewLane().DoQuickStart(func() {
 		path, err := findProgram(d.Command[0])
 		if err == nil {
@@ -36,6 +40,45 @@ func (d *daemon) startCommand() {
 		}
 		if err != nil {
 			d.mail.post(func() { c.failed(err) })
+		}
+	})
+}
+
+// resume goes on with the command that an earlier upkeep has started, if it still runs or its end is known.
+func (c *command) resume() bool {
+	d := c.d
+	var p reaper.Process
+	switch {
+	case d.handed != nil:
+		p = d.handed.command
+	case d.host.Crashed:
+		if i, err := d.home.Last(fsstate.HomeCommand); err == nil && d.ours(i) {
+			p = reaper.Process{Pid: i.Pid, Start: i.Start}
+		}
+	}
+	if p.Pid == 0 {
+		return false
+	}
+	watch, alive := d.host.Reaper.TakeOver(p.Pid, p.Start, c)
+	if !alive {
+		return false
+	}
+	c.pid = p.Pid
+	if watch >= 0 {
+		d.host.WatchPid(c.pid, watch, func(err error) {
+			d.messages.warn("", "cannot wait for the end of the command: %v; looking every second", err)
+		})
+	}
+	return true
+}
+
+// record lets an upkeep that is started after a crash find the command.
+func (c *command) record(phase string) {
+	d := c.d
+	i := fsstate.Info{World: d.host.World, Pid: c.pid, Phase: phase, Start: d.host.Reaper.StartTime(c.pid)}
+	d.scan.lane.Do(func() {
+		if err := d.home.Write(fsstate.HomeCommand, i.Append(nil)); err != nil {
+			d.messages.warn("", "%v; after a crash the command would be started a second time", err)
 		}
 	})
 }
@@ -85,6 +128,7 @@ func findProgram(name string) (string, error) {
 func (c *command) Started(pid int) {
 	c.d.mail.post(func() {
 		c.pid = pid
+		c.record(phaseUp)
 		if c.ending {
 			c.end()
 		}
@@ -94,6 +138,7 @@ func (c *command) Started(pid int) {
 func (c *command) Exited(e reaper.Exit) {
 	c.d.mail.post(func() {
 		c.running, c.pid = false, 0
+		c.record(phaseGone)
 		c.over(exitCode(e.Status))
 	})
 }

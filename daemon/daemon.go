@@ -56,17 +56,18 @@ func (e *RootError) Unwrap() error { return e.Err }
 type daemon struct {
 	Config
 	*machinery
-	root    string
-	rootID  fsstate.ID
-	alone   bool // there is no root, only the command
-	home    *fsstate.Home
-	entries map[fsstate.ID]*entry
-	scan    scanner
-	watch   *watcher
-	groups  *groups
-	command *command
-	machine *Machine  // whose init this is, or nil
-	stop    *stopping // nil until everything is to end
+	root      string
+	rootID    fsstate.ID
+	alone     bool // there is no root, only the command
+	home      *fsstate.Home
+	entries   map[fsstate.ID]*entry
+	upgrading *upgrade // while a new program is asked whether it can take our place
+	scan      scanner
+	watch     *watcher
+	groups    *groups
+	command   *command
+	machine   *Machine  // whose init this is, or nil
+	stop      *stopping // nil until everything is to end
 }
 
 // machinery is what any supervision needs, of one directory or of many.
@@ -78,6 +79,12 @@ type machinery struct {
 	signals  chan os.Signal
 	notify   *notifier       // nil where no service manager listens
 	onSweep  func(left bool) // called when children were reaped, unless nil; left says whether there are more
+	rescuer  *rescuer
+	program  string    // the path of what is executed
+	since    time.Time // when this program was executed
+	handed   *Handover // by the program that was here before, or nil
+	resumes  int       // how often this process has executed itself anew
+	panics   int       // of those, after panics, in a row
 
 	turns    sync.Mutex // held by whoever acts as the owner of all state
 	finished bool
@@ -88,17 +95,27 @@ type machinery struct {
 const starters = 2
 
 func newMachinery(c Config) (*machinery, error) {
-	controls, err := supervisor.NewControls()
+	handed, badHandover := receive()
+	r := &rescuer{}
+	controls, err := supervisor.NewControls(r.rescue)
 	if err != nil {
 		return nil, err
 	}
-	m := &machinery{mail: newMailbox(), messages: newMessages(c.Program, unix.Stderr)}
+	m := &machinery{mail: newMailbox(), messages: newMessages(c.Program, unix.Stderr), rescuer: r, program: programPath(), since: time.Now(), handed: handed}
+	r.messages = m.messages
+	if badHandover != nil {
+		m.messages.warn("", "%v; what runs is found as after a crash", badHandover)
+	}
+	if handed != nil {
+		m.resumes, m.panics = handed.resumes, handed.panics
+	}
 	m.host = &supervisor.Host{
 		Post: m.mail.post, PostLater: m.mail.postLater, PostEnd: m.mail.postEnd,
-		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse}, Controls: controls,
+		Reaper: &reaper.Reaper{}, Pool: &supervisor.Pool{Rouse: m.mail.rouse, Rescue: r.rescue}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
-		World:      reaper.World(), Census: new(reaper.Census),
+		World:      reaper.World(), Crashed: handed != nil || badHandover != nil, Census: new(reaper.Census),
+		Held: handed.dir, Panicked: m.isolated,
 		Env: withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
@@ -114,9 +131,22 @@ func newMachinery(c Config) (*machinery, error) {
 	return m, nil
 }
 
+// isolated says what has gone wrong with one service.
+func (m *machinery) isolated(who string, p any, stack []byte) {
+	write(unix.Stderr, string(stack))
+	m.messages.warn(who, "panic: %v; it is taken up anew, and its process goes on", p)
+}
+
 // run takes a turn for what is posted and for each signal, until finish is called.
 func (m *machinery) run(onSignal func(unix.Signal)) int {
 	m.reap()
+	m.rotate(onSignal)
+	m.host.Controls.Close()
+	return m.code
+}
+
+func (m *machinery) rotate(onSignal func(unix.Signal)) {
+	defer m.rescuer.rescue()
 	for goOn := true; goOn; {
 		select {
 		case <-m.mail.wake:
@@ -125,8 +155,6 @@ func (m *machinery) run(onSignal func(unix.Signal)) int {
 			goOn = m.turn(func() { onSignal(s.(unix.Signal)) })
 		}
 	}
-	m.host.Controls.Close()
-	return m.code
 }
 
 // Orphans are nobody's business, and many may die one after another. To be woken for one costs many times
@@ -142,6 +170,7 @@ const (
 // gets stuck in that, another one takes its place.
 func (m *machinery) reap() {
 	m.host.Reaper.Aside(func(lean bool) {
+		defer m.rescuer.rescue()
 		for goOn := true; goOn; {
 			asleep := time.Now()
 			pid := m.deaths.Await()
@@ -210,6 +239,7 @@ func Run(c Config) (int, error) {
 	}
 	m.signals, m.deaths = signals, deaths
 	defer m.messages.close(time.Second)
+	m.calmDown(m.panics)
 	d, err := m.take(c)
 	if err != nil {
 		return exitSystem, err
@@ -252,6 +282,10 @@ func (m *machinery) take(c Config) (*daemon, error) {
 		d.home.Close()
 		return nil, err
 	}
+	if d.handed != nil {
+		d.expectHanded()
+	}
+	d.listen()
 	d.scan = newScanner(d)
 	d.watch = newWatcher(d)
 	d.notify.begin(d.summary)
@@ -276,7 +310,7 @@ func (d *daemon) onSignal(s unix.Signal) {
 		d.notify.reloading()
 		d.rescan()
 	case unix.SIGUSR1:
-		d.messages.warn("", "USR1: this version cannot resume in place; nothing has changed")
+		d.upgrade("")
 	case unix.SIGPIPE: // of our own writing to nobody
 	default:
 		if d.command != nil {

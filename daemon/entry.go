@@ -47,6 +47,7 @@ type entry struct {
 	log       *supervisor.Supervisor // nil without a logger, and while that is not supervised
 	logged    bool
 	refused   [2]string // what was reported of main and log that could not be taken up
+	broken    time.Time // when a Supervisor of it has panicked last
 }
 
 // sorted returns the entries in the order of their names.
@@ -112,8 +113,15 @@ type finding struct {
 
 // prepare looks at the directory and takes it up, or lets it become complete first.
 func (e *entry) prepare() {
-	path, held := e.path, e.pipe
 	superDir, logSuperDir := e.superDirs()
+	if h, there := e.d.handed.pipe(e.id); there && e.pipe == nil {
+		super := superDir
+		if super == "" {
+			super = fsstate.SuperviseDir(os.Getenv, e.path)
+		}
+		e.pipe = logpipe.Inherit(filepath.Join(super, "logpipe"), h)
+	}
+	path, held := e.path, e.pipe
 	settled := time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
 	e.d.host.Pool.NewLane().DoLook(func() {
@@ -239,6 +247,7 @@ func (e *entry) beginMain() {
 		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
 		Died:     e.died,
 		Released: func() { e.main = nil; e.freed() },
+		Broken:   func() { e.main = nil; e.replace(e.beginMain) },
 	})
 	e.main.SetLog(e.log)
 	e.main.Begin()
@@ -255,6 +264,7 @@ func (e *entry) beginLog() {
 		Taken:    func() { e.refused[1] = "" },
 		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },
 		Released: func() { e.setLog(nil); e.freed() },
+		Broken:   func() { e.setLog(nil); e.replace(e.beginLog) },
 	})
 	e.setLog(e.log)
 	e.log.Begin()
@@ -307,6 +317,32 @@ func (e *entry) freed() {
 	default:
 		e.retake()
 	}
+}
+
+// replace begins anew what has panicked: at once, unless that happens again and again.
+func (e *entry) replace(begin func()) {
+	again := time.Since(e.broken) < retakeInterval
+	e.broken = time.Now()
+	switch {
+	case !again:
+		begin()
+	case e.d.stop == nil:
+		e.retake()
+		return
+	}
+	if (e.d.stop != nil || e.halted) && e.main != nil {
+		e.main.Stop()
+	}
+}
+
+// supervisors are those of the service and of its logger, as far as there are any.
+func (e *entry) supervisors() (list []*supervisor.Supervisor) {
+	for _, s := range [...]*supervisor.Supervisor{e.main, e.log} {
+		if s != nil {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // retake takes up again, later, what is listed and not supervised.

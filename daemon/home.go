@@ -21,6 +21,11 @@ func (d *daemon) homePath() string {
 
 // settle locks the root and learns how the last daemon of it has ended.
 func (d *daemon) settle() (err error) {
+	if h := d.handed; h != nil && h.home[0] >= 0 {
+		d.home = fsstate.KeepHome(d.homePath(), h.home[0], h.home[1])
+		d.record(phaseUp)
+		return nil
+	}
 	d.home, err = fsstate.LockHome(d.homePath())
 	switch {
 	case errors.Is(err, fsstate.ErrLocked):
@@ -29,10 +34,17 @@ func (d *daemon) settle() (err error) {
 		d.messages.warn("", "%v; nothing keeps a second upkeep from this root", err)
 		return nil
 	}
-	last, err := d.home.Last()
-	d.host.Crashed = err == nil && last.World == d.host.World && last.World != "" && last.Phase != phaseGone
+	last, err := d.home.Last(fsstate.HomeStatus)
+	if err == nil && d.ours(last) {
+		d.host.Crashed = true
+	}
 	d.record(phaseUp)
 	return nil
+}
+
+// ours tells whether something was recorded in this world and has not ended as it should.
+func (d *daemon) ours(i fsstate.Info) bool {
+	return i.World == d.host.World && i.World != "" && i.Phase != phaseGone
 }
 
 // What a daemon records of itself.
@@ -45,7 +57,7 @@ const (
 func (d *daemon) record(phase string) {
 	i := fsstate.Info{World: d.host.World, Pid: os.Getpid(), Phase: phase, Since: new(tai64.Now())}
 	i.Start, _ = reaper.StartTime(i.Pid)
-	if err := d.home.Record(i); err != nil {
+	if err := d.home.Write(fsstate.HomeStatus, i.Append(nil)); err != nil {
 		d.messages.warn("", "%v; after a crash not all that runs may be found again", err)
 	}
 }

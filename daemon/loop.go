@@ -35,6 +35,13 @@ func (m *mailbox) postEnd(short func() bool, f func()) {
 	m.mu.Unlock()
 }
 
+// empty tells whether nothing is posted.
+func (m *mailbox) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue) == 0
+}
+
 // rouse wakes the goroutine.
 func (m *mailbox) rouse() {
 	select {

@@ -48,6 +48,7 @@ func (m *Machine) Run(c Config, refusal error) {
 		}
 	}
 	m.signals, m.deaths = signals, deaths
+	m.calmDown(m.panics)
 	for _, n := range notes {
 		m.messages.warn("", "%s", n)
 	}
@@ -67,8 +68,10 @@ func (m *Machine) supervise(c Config, refusal error) {
 		}
 		if err == nil {
 			d.machine = m
+			m.rescuer.resume = d.afterPanic
 			d.run(d.onSignal)
-			d.groups.close()
+			m.rescuer.resume = nil
+			d.leave()
 			d.home.Close()
 			return
 		}

@@ -81,6 +81,13 @@ func printable(s string) string {
 	}, s)
 }
 
+// flush waits until what is queued is being written, but only for so long.
+func (m *messages) flush(patience time.Duration) {
+	for end := time.Now().Add(patience); len(m.queue) > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // close writes what is queued, but waits only for so long.
 func (m *messages) close(patience time.Duration) {
 	close(m.queue)

@@ -163,6 +163,7 @@ func (d *daemon) unlisted(number int, names []string) {
 	}
 	if !sc.complete {
 		sc.complete = true
+		d.resumed()
 		d.startCommand()
 	}
 	d.scanned()

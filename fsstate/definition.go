@@ -93,6 +93,16 @@ func readHead(path string, size int) ([]byte, error) {
 	return buf[:max(n, 0)], err
 }
 
+// readShort reads a file that is most often short, and never longer than a megabyte.
+func readShort(path string) (text []byte, err error) {
+	for size := 512; size <= 1<<20; size <<= 11 {
+		if text, err = readHead(path, size); err != nil || len(text) < size {
+			return text, err
+		}
+	}
+	return nil, unix.EFBIG
+}
+
 // HasLog tells whether the service directory at path has a log directory beside it. As in
 // daemontools-encore only a directory counts: a file of that name belongs to another way of logging.
 func HasLog(path string) (bool, error) {

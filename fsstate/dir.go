@@ -31,6 +31,7 @@ type Dir struct {
 	lock    int // supervise/lock, with flock and an OFD lock
 	control int // supervise/control, for reading and writing: it never sees EOF
 	ok      int // supervise/ok, for reading
+	held    func(ID) (Held, bool)
 }
 
 // An ID is what a directory is, whatever it is called.
@@ -55,10 +56,16 @@ func Identify(path string) (id ID, isDir bool, err error) {
 // made, together with an *Unrecorded that says so; the service can run all the same, and Complete
 // tries again. Any other error comes without a Dir.
 func Take(path, superDir string, status []byte) (*Dir, error) {
+	return TakeHeld(path, superDir, status, nil)
+}
+
+// TakeHeld is Take where held knows what was handed on to this process. held is asked once.
+func TakeHeld(path, superDir string, status []byte, held func(ID) (Held, bool)) (*Dir, error) {
 	d, err := locate(path, superDir)
 	if err != nil {
 		return nil, err
 	}
+	d.held = held
 	err = d.Complete(status, nil)
 	if err != nil && !errors.As(err, new(*Unrecorded)) {
 		d.Close()
@@ -191,15 +198,12 @@ func (d *Dir) Complete(status, resume []byte) error {
 
 // Resume reads supervise/resume.
 func (d *Dir) Resume() (Info, error) {
-	line, err := readHead(filepath.Join(d.super, "resume"), maxInfo)
+	line, err := readShort(filepath.Join(d.super, "resume"))
 	if err != nil {
 		return Info{}, err
 	}
 	return ParseInfo(line)
 }
-
-// maxInfo is more than a line of supervise/resume takes.
-const maxInfo = 64 << 10
 
 // hold takes the lock and makes control, unless that was done, and opens the supervise directory.
 func (d *Dir) hold() (super int, err error) {
@@ -212,12 +216,18 @@ func (d *Dir) hold() (super int, err error) {
 	if super, err = d.makeSuper(); err != nil {
 		return -1, unlocked(err)
 	}
+	if d.held != nil {
+		if h, there := d.held(d.id); there {
+			d.keep(h)
+		}
+		d.held = nil
+	}
 	if d.lock < 0 {
 		if err = d.takeLock(super); err != nil {
 			err = unlocked(err)
 		}
 	}
-	if err == nil {
+	if err == nil && d.control < 0 {
 		if d.control, err = d.openFIFO(super, "control", unix.O_RDWR); err != nil {
 			err = refused(err)
 		}
@@ -316,8 +326,13 @@ func lockFile(fd int) error {
 // openFIFO opens a FIFO without blocking and makes it where it is missing. Anything else of that
 // name is put aside: it would be no channel to anyone.
 func (d *Dir) openFIFO(super int, name string, mode int) (int, error) {
+	return openFIFOAt(super, d.super, name, mode)
+}
+
+// openFIFOAt does so in the directory at path, which is open as super.
+func openFIFOAt(super int, path, name string, mode int) (int, error) {
 	failed := func(op string, err error) (int, error) {
-		return -1, &OpError{op, filepath.Join(d.super, name), err}
+		return -1, &OpError{op, filepath.Join(path, name), err}
 	}
 	var st unix.Stat_t
 	for try := 0; ; try++ {

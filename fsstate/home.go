@@ -10,8 +10,9 @@ import (
 // A Home is the directory .upkeep that a daemon has of its own in its root, locked: there is one daemon for a
 // root. A nil one keeps nobody away and records nothing.
 type Home struct {
-	path string
-	fd   int // of the lock
+	path    string
+	fd      int // of the lock
+	control int // for reading, or -1
 }
 
 // LockHome makes the directory and locks it. The error is ErrLocked where there is another daemon already.
@@ -31,36 +32,58 @@ func LockHome(path string) (*Home, error) {
 		}
 		return nil, &OpError{"lock", lock, err}
 	}
-	return &Home{path, fd}, nil
+	return &Home{path, fd, -1}, nil
+}
+
+// KeepHome is LockHome where the descriptors were handed on to this process.
+func KeepHome(path string, lock, control int) *Home { return &Home{path, lock, control} }
+
+// Held returns the descriptors of lock and control, -1 where there is none, to be handed on to the program that
+// this process executes in its own place.
+func (h *Home) Held() (lock, control int) {
+	if h == nil {
+		return -1, -1
+	}
+	return h.fd, h.control
 }
 
 // Close gives the lock up.
 func (h *Home) Close() {
-	if h != nil {
-		unix.Close(h.fd)
+	if h == nil {
+		return
+	}
+	unix.Close(h.fd)
+	if h.control >= 0 {
+		unix.Close(h.control)
 	}
 }
 
-// ReadHome reads what the daemon of the home at path has recorded of itself: its pid, and phase up, or gone
-// when it has ended as it should.
-func ReadHome(path string) (Info, error) {
-	line, err := readHead(filepath.Join(path, "status"), maxInfo)
+// Files of a Home. All but removed are one line of an Info.
+const (
+	HomeStatus  = "status"  // the daemon: its pid, and phase up, or gone when it has ended as it should
+	HomeCommand = "command" // the main command
+	HomeRemoved = "removed" // services whose entries were removed while they were supervised, a path a line
+)
+
+// Read reads one of the files.
+func (h *Home) Read(name string) ([]byte, error) {
+	if h == nil {
+		return nil, unix.ENOENT
+	}
+	return readShort(filepath.Join(h.path, name))
+}
+
+// Last is what is recorded in one of the files.
+func (h *Home) Last(name string) (Info, error) {
+	line, err := h.Read(name)
 	if err != nil {
 		return Info{}, err
 	}
 	return ParseInfo(line)
 }
 
-// Last is what the last daemon has recorded of itself.
-func (h *Home) Last() (Info, error) {
-	if h == nil {
-		return Info{}, unix.ENOENT
-	}
-	return ReadHome(h.path)
-}
-
-// Record replaces what Last returns.
-func (h *Home) Record(i Info) error {
+// Write replaces one of the files as a whole.
+func (h *Home) Write(name string, content []byte) error {
 	if h == nil {
 		return nil
 	}
@@ -69,11 +92,13 @@ func (h *Home) Record(i Info) error {
 		return &OpError{"open", h.path, err}
 	}
 	defer unix.Close(dir)
-	if err := writeAt(dir, "status.new", i.Append(nil)); err != nil {
-		return &OpError{"write", filepath.Join(h.path, "status.new"), err}
+	tmp := name + ".new"
+	err = writeAt(dir, tmp, content)
+	if err == nil {
+		err = unix.Renameat(dir, tmp, dir, name)
 	}
-	if err := unix.Renameat(dir, "status.new", dir, "status"); err != nil {
-		return &OpError{"write", filepath.Join(h.path, "status"), err}
+	if err != nil {
+		return &OpError{"write", filepath.Join(h.path, name), err}
 	}
 	return nil
 }

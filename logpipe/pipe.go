@@ -60,14 +60,31 @@ func openFIFO(path string) (int, error) {
 	return fd, nil
 }
 
+// A Held is the descriptors that a Pipe keeps, -1 where it has none.
+type Held struct{ Both, Reader, Writer int }
+
+// Held returns them, to be handed on to the program that this process executes in its own place.
+func (p *Pipe) Held() Held { return Held{p.both, p.r, p.w} }
+
+// Inherit returns the Pipe, known by path if it has a name, that was handed on to this process.
+func Inherit(path string, h Held) *Pipe {
+	p := &Pipe{both: h.Both, r: h.Reader, w: h.Writer}
+	if p.both >= 0 {
+		p.path = path
+	}
+	return p
+}
+
 // Named tells whether the Pipe has a name, by which its ends can be opened on any thread.
 func (p *Pipe) Named() bool { return p.path != "" }
 
 // Reader returns a new descriptor for reading only, which the caller closes.
 func (p *Pipe) Reader() (int, error) { return p.end(p.r, unix.O_RDONLY) }
 
-// Writer returns a new descriptor for writing only, which the caller closes.
-func (p *Pipe) Writer() (int, error) { return p.end(p.w, unix.O_WRONLY) }
+// Writer returns a new descriptor for the service, which the caller closes. Where the pipe has a name it is for
+// reading too: then it is the service that keeps it alive while neither upkeep nor a logger does, and no line
+// is lost.
+func (p *Pipe) Writer() (int, error) { return p.end(p.w, unix.O_RDWR) }
 
 // end opens the FIFO anew. A duplicate would be open for both, and its holder would never see an end
 // of file; it would also share our O_NONBLOCK. Through /proc the FIFO is found wherever it was moved.

@@ -38,3 +38,10 @@ func processSignals() (set unix.Sigset_t) {
 	}
 	return set
 }
+
+// BlockSignals keeps signals away from the calling thread for good, and from the program that it executes
+// until that listens to them: what comes in between waits.
+func BlockSignals() {
+	set := processSignals()
+	unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+}

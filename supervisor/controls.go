@@ -9,15 +9,17 @@ import (
 
 // Controls reads the control FIFOs of all services, on one goroutine and without a thread that waits.
 type Controls struct {
-	epoll *os.File
+	epoll  *os.File
+	rescue func()
+	gate   sync.Mutex // held while something is read, and by Pause
 
 	mu       sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
 	handlers map[int32]func([]byte)
 	ready    map[int32]func()
 }
 
-// NewControls starts the goroutine; it ends with Close.
-func NewControls() (*Controls, error) {
+// NewControls starts the goroutine; it ends with Close. rescue, unless it is nil, is deferred at its root.
+func NewControls(rescue func()) (*Controls, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create", err)
@@ -27,7 +29,7 @@ func NewControls() (*Controls, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	c := &Controls{epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func())}
+	c := &Controls{rescue: rescue, epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func())}
 	go c.poll()
 	return c, nil
 }
@@ -83,6 +85,9 @@ func (c *Controls) control(op, fd int, ev *unix.EpollEvent) error {
 }
 
 func (c *Controls) poll() {
+	if c.rescue != nil {
+		defer c.rescue()
+	}
 	raw, err := c.epoll.SyscallConn()
 	if err != nil {
 		return
@@ -99,14 +104,26 @@ func (c *Controls) poll() {
 			return // closed
 		}
 		for _, ev := range events[:n] {
-			if handler := c.readyHandler(ev.Fd); handler != nil {
-				handler()
-			} else {
-				c.read(ev.Fd, buf[:])
-			}
+			c.serve(ev.Fd, buf[:])
 		}
 	}
 }
+
+func (c *Controls) serve(fd int32, buf []byte) {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	if handler := c.readyHandler(fd); handler != nil {
+		handler()
+	} else {
+		c.read(fd, buf)
+	}
+}
+
+// Pause lets what is written from now on wait in the FIFOs, until Resume.
+func (c *Controls) Pause() { c.gate.Lock() }
+
+// Resume ends Pause.
+func (c *Controls) Resume() { c.gate.Unlock() }
 
 func (c *Controls) readyHandler(fd int32) func() {
 	c.mu.Lock()

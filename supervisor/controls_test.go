@@ -15,7 +15,7 @@ import (
 
 func newControls(t *testing.T) *Controls {
 	t.Helper()
-	c, err := NewControls()
+	c, err := NewControls(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

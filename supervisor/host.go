@@ -25,6 +25,11 @@ type Host struct {
 	World      string // in which the pids are those that an earlier upkeep has recorded; "" where nothing can be resumed
 	Crashed    bool   // an earlier upkeep has ended in this world, and not as it should
 	Census     *reaper.Census
+	// Held gives what holds a supervise directory that was handed on to this process; nil where nothing was.
+	Held func(fsstate.ID) (fsstate.Held, bool)
+	// Panicked says that what is done for one service has panicked, and that it is taken up anew. Where it is
+	// nil the panic goes on.
+	Panicked   func(who string, p any, stack []byte)
 	Env        []string
 	Format     fsstate.Format // of the status files
 	NeedGroups bool           // run is not to be executed outside its cgroup

@@ -87,7 +87,7 @@ type waiter struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	controls, err := NewControls()
+	controls, err := NewControls(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,9 @@ type Pool struct {
 	// does the work that it is given, and returns false if it cannot take it. There are as many workers for
 	// starts: one that forks only waits until the child executes its program.
 	Starters []func(work func()) bool
+
+	// Rescue, unless it is nil, is deferred at the root of each goroutine of the Pool.
+	Rescue func()
 
 	mu    sync.Mutex
 	crews [stepKinds]crew
@@ -67,7 +71,10 @@ const (
 
 // A Lane runs the steps of one service, one at a time and in order.
 type Lane struct {
-	pool  *Pool
+	pool *Pool
+	// Panicked is called when a step has panicked; without it the panic goes on.
+	Panicked func(p any, stack []byte)
+
 	steps []step // guarded by pool.mu
 	busy  bool   // a worker has it, or it is in a queue
 	turn  uint64 // of the present start, among those of all Lanes
@@ -87,6 +94,25 @@ func (p *Pool) Steps() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.steps
+}
+
+// Idle tells whether no step is under way or waits, but for those that are stuck.
+func (p *Pool) Idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.crews {
+		if c := &p.crews[i]; len(c.queue) > 0 || len(c.active) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Busy tells whether a step of the Lane is under way or waits.
+func (l *Lane) Busy() bool {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	return l.busy
 }
 
 // Do queues a step.
@@ -236,6 +262,9 @@ func (p *Pool) inspect(c *crew) {
 
 // work runs steps until there are none, or until another worker was hired in its place.
 func (p *Pool) work(c *crew, w *worker) {
+	if p.Rescue != nil {
+		defer p.Rescue()
+	}
 	defer reaper.Deafen()()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,7 +298,7 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		if s.kind == startStep {
 			l.turn = p.turns.next()
 		}
-		p.unlocked(run)
+		p.unlocked(l, run)
 		if s.kind == startStep {
 			p.turns.took(l.turn)
 		}
@@ -293,8 +322,18 @@ func (p *Pool) rouse(c *crew) {
 }
 
 // unlocked runs a step without the lock, and has it again even if the step panics.
-func (p *Pool) unlocked(run func()) {
+func (p *Pool) unlocked(l *Lane, run func()) {
 	p.mu.Unlock()
 	defer p.mu.Lock()
+	defer l.rescue()
 	run()
+}
+
+func (l *Lane) rescue() {
+	if l.Panicked == nil {
+		return
+	}
+	if p := recover(); p != nil {
+		l.Panicked(p, debug.Stack())
+	}
 }

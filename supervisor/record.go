@@ -47,7 +47,7 @@ func (r *record) write(s *Supervisor, status []byte, i *fsstate.Info) {
 	before := r.dir.Control()
 	err := r.dir.Complete(status, info)
 	if control := r.dir.Control(); control != before {
-		s.host.PostLater(func() { s.listen(control) })
+		s.postLater(func() { s.listen(control) })
 	}
 	r.report(s, err)
 }
@@ -71,13 +71,13 @@ func (r *record) report(s *Supervisor, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
-		s.host.PostLater(s.retryLater)
+		s.postLater(s.retryLater)
 	}
 	if text == r.failed {
 		return
 	}
 	r.failed = text
-	s.host.PostLater(func() {
+	s.postLater(func() {
 		switch {
 		case err == nil:
 			s.host.Warn(s.Name, "its state is recorded again")
@@ -95,7 +95,7 @@ func (s *Supervisor) retryLater() {
 		return
 	}
 	s.retrying = true
-	s.host.After(retryRecord, func() {
+	s.after(retryRecord, func() {
 		s.retrying = false
 		s.Retry()
 	})

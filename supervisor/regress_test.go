@@ -163,7 +163,7 @@ func TestAPanicInAStep(t *testing.T) {
 		defer func() { r = recover() }()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.unlocked(func() { panic("a step") })
+		p.unlocked(p.NewLane(), func() { panic("a step") })
 		return nil
 	}()
 	if recovered != "a step" {

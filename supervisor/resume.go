@@ -118,7 +118,9 @@ func (s *Supervisor) resume(p past) {
 		var watch int
 		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s})
 		if alive && watch >= 0 {
-			s.watchPid(p.process.Pid, watch)
+			s.host.WatchPid(p.process.Pid, watch, func(err error) {
+				s.host.Warn(s.Name, "cannot wait for the end of its process: %v; looking every second", err)
+			})
 		}
 	}
 	switch {
@@ -151,24 +153,25 @@ func (s *Supervisor) diedUnseen(i fsstate.Info) {
 	}
 }
 
-// watchPid waits for the end of a process that is not our child.
-func (s *Supervisor) watchPid(pid, fd int) {
+// WatchPid waits for the end of a process that was taken over and is not our child. failed is called if that
+// cannot be waited for; then it is looked at every second.
+func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 	ended := func() {
-		s.host.Controls.Remove(fd)
-		s.host.Reaper.Ended(pid)
-		s.host.Post(func() {})
+		h.Controls.Remove(fd)
+		h.Reaper.Ended(pid)
+		h.Post(func() {}) // a turn, for what the end has posted
 	}
-	if err := s.host.Controls.AddReady(fd, ended); err != nil {
-		s.host.Warn(s.Name, "cannot wait for the end of its process: %v; looking every second", err)
-		s.pollPid(pid, fd)
+	if err := h.Controls.AddReady(fd, ended); err != nil {
+		failed(err)
+		h.pollPid(pid, fd)
 	}
 }
 
-func (s *Supervisor) pollPid(pid, fd int) {
+func (h *Host) pollPid(pid, fd int) {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, _ := unix.Poll(p, 0); n > 0 {
-		s.host.Reaper.Ended(pid)
+		h.Reaper.Ended(pid)
 		return
 	}
-	s.host.After(time.Second, func() { s.pollPid(pid, fd) })
+	h.After(time.Second, func() { h.pollPid(pid, fd) })
 }

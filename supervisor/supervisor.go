@@ -46,6 +46,8 @@ type Events struct {
 	Died func(status unix.WaitStatus, essential, wanted bool)
 	// Released: supervision has ended, and the directory is free.
 	Released func()
+	// Broken: the Supervisor has panicked and is to be replaced. Its process goes on, and the directory is free.
+	Broken func()
 }
 
 // A Supervisor supervises one service directory.
@@ -84,7 +86,9 @@ type Supervisor struct {
 
 // New returns a Supervisor that has not begun.
 func New(h *Host, c Config, e Events) *Supervisor {
-	return &Supervisor{Config: c, host: h, events: e, lane: h.Pool.NewLane(), control: -1}
+	s := &Supervisor{Config: c, host: h, events: e, lane: h.Pool.NewLane(), control: -1}
+	s.lane.Panicked = func(p any, stack []byte) { h.PostLater(func() { s.breaks(p, stack) }) }
+	return s
 }
 
 // Rename says that the service directory has another name.
@@ -119,9 +123,9 @@ func (s *Supervisor) Begin() {
 	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
 	s.lane.Do(func() {
 		def, bad := fsstate.Read(path)
-		dir, err := fsstate.Take(path, super, nil)
+		dir, err := fsstate.TakeHeld(path, super, nil, s.host.Held)
 		if dir == nil {
-			s.host.PostLater(func() { s.events.Refused(err) })
+			s.postLater(func() { s.events.Refused(err) })
 			return
 		}
 		s.record = record{dir: dir, group: s.Group}
@@ -134,7 +138,7 @@ func (s *Supervisor) Begin() {
 			s.Watch()
 		}
 		control := dir.Control()
-		s.host.PostLater(func() { s.taken(def, bad, control, starting, before) })
+		s.postLater(func() { s.taken(def, bad, control, starting, before) })
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
@@ -159,7 +163,7 @@ func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
 // taken says that the directory is supervised, and whether run is being executed already.
 func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, starting bool, before *past) {
 	s.definition(def, bad)
-	s.host.After(young, func() { s.settled = true })
+	s.after(young, func() { s.settled = true })
 	s.begun = true
 	s.started = time.Now()
 	switch {
@@ -213,7 +217,7 @@ func (s *Supervisor) listen(control int) {
 	}
 	err := s.host.Controls.Add(control, func(batch []byte) {
 		if letters := string(known(batch)); letters != "" {
-			s.host.Post(func() { s.Letters(letters) })
+			s.post(func() { s.Letters(letters) })
 		}
 	})
 	if err != nil {
@@ -258,7 +262,7 @@ func (s *Supervisor) Retry() {
 	}
 	s.lane.Do(func() {
 		if s.record.failed != "" {
-			s.host.PostLater(func() {
+			s.postLater(func() {
 				if s.state.Phase != Gone { // by now
 					s.writeStatus(true)
 				}
@@ -323,7 +327,7 @@ func (s *Supervisor) do(actions []Action) {
 		case Deadline:
 			stop(s.deadline)
 			pid := s.pid
-			s.deadline = s.host.After(a.For, func() {
+			s.deadline = s.after(a.For, func() {
 				if s.pid == pid {
 					s.event(Event{Kind: Overdue})
 				}
@@ -354,7 +358,7 @@ func (s *Supervisor) setPause(a Action) {
 	}
 	stop(s.pause)
 	var mine *time.Timer
-	mine = s.host.After(a.For, func() {
+	mine = s.after(a.For, func() {
 		if s.pause == mine {
 			s.pause = nil
 			s.event(Event{Kind: PauseOver})
@@ -383,7 +387,7 @@ func (s *Supervisor) release() {
 	s.lane.Do(func() {
 		s.record.removeTree()
 		s.record.dir.Close()
-		s.host.PostLater(s.events.Released)
+		s.postLater(s.events.Released)
 	})
 }
 
@@ -392,14 +396,14 @@ type process struct{ s *Supervisor }
 
 func (p process) Started(pid int) {
 	now := time.Now()
-	p.s.host.PostLater(func() { p.s.onStarted(pid, now) }) // by the step that forks
+	p.s.postLater(func() { p.s.onStarted(pid, now) }) // by the step that forks
 }
 
 func (p process) Exited(e reaper.Exit) {
 	now := time.Now()
 	p.s.host.PostEnd(
-		func() bool { return p.s.restart(e, now) },
-		func() { p.s.onExited(e, now) },
+		func() bool { defer p.s.isolate(); return p.s.restart(e, now) },
+		func() { defer p.s.isolate(); p.s.onExited(e, now) },
 	)
 }
 
@@ -412,7 +416,7 @@ func (s *Supervisor) start() {
 	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
-		s.host.PostLater(func() { s.definition(def, bad) })
+		s.postLater(func() { s.definition(def, bad) })
 		launch(path, def, quick, &info)
 	})
 }
@@ -434,13 +438,15 @@ func (s *Supervisor) quick() bool {
 
 // elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
 func elsewhere(f func()) {
-	done := make(chan struct{})
+	done := make(chan any)
 	go func() {
-		defer close(done)
+		defer func() { done <- recover() }()
 		defer reaper.Deafen()()
 		f()
 	}()
-	<-done
+	if p := <-done; p != nil {
+		panic(p)
+	}
 }
 
 // launcher returns what a step needs to execute run. quick says that the step may be on a thread with
@@ -466,7 +472,7 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 			}
 			if err := s.execute(spec, pipe, logger); err != nil {
 				hint := startHint(path, err)
-				s.host.PostLater(func() { s.startFailed(err, hint) })
+				s.postLater(func() { s.startFailed(err, hint) })
 			}
 		}
 		if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
@@ -523,6 +529,10 @@ func startHint(path string, err error) string {
 }
 
 func (s *Supervisor) onStarted(pid int, at time.Time) {
+	if s.state.Phase == Gone { // it broke meanwhile
+		s.host.Reaper.Disown(pid)
+		return
+	}
 	s.pid = pid
 	s.since = tai64.FromTime(at)
 	s.started = at
@@ -536,6 +546,9 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 }
 
 func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
+	if s.state.Phase == Gone {
+		return
+	}
 	s.pid = 0
 	s.since = tai64.FromTime(at)
 	stop(s.deadline)
@@ -543,7 +556,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		s.starts--
 		s.lane.Do(func() {
 			hint := startHint(s.record.dir.Path(), e.Launch)
-			s.host.PostLater(func() { s.startFailed(e.Launch, hint) })
+			s.postLater(func() { s.startFailed(e.Launch, hint) })
 		})
 		return
 	}

@@ -22,7 +22,7 @@ func (r *record) reportTree(s *Supervisor, err error) {
 		text = err.Error()
 	}
 	if text != "" && text != r.unplaced {
-		s.host.PostLater(func() { s.host.Warn(s.Name, "%s; it goes on without that", text) })
+		s.postLater(func() { s.host.Warn(s.Name, "%s; it goes on without that", text) })
 	}
 	r.unplaced = text
 }
@@ -46,7 +46,7 @@ func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definiti
 	r.made = false
 	if err == nil && def.KillTree {
 		if alive, _ := r.group.Populated(); alive {
-			s.host.PostLater(func() { s.event(Event{Kind: Occupied}) })
+			s.postLater(func() { s.event(Event{Kind: Occupied}) })
 			return false
 		}
 	}
@@ -58,7 +58,7 @@ func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definiti
 		err = r.group.Limits(limits)
 	}
 	if err != nil {
-		s.host.PostLater(func() { s.startFailed(err, "") })
+		s.postLater(func() { s.startFailed(err, "") })
 		return false
 	}
 	dir, join := r.group.Birth()
@@ -120,7 +120,7 @@ func (r *record) removeTree() {
 // clearTree tells what is left in the cgroup to end, and reports when it has.
 func (s *Supervisor) clearTree() {
 	s.cleared = true
-	emptied := func() { s.host.Post(func() { s.event(Event{Kind: Emptied}) }) }
+	emptied := func() { s.post(func() { s.event(Event{Kind: Emptied}) }) }
 	s.lane.Do(func() {
 		r := &s.record
 		alive, err := r.group.Populated()
@@ -150,7 +150,7 @@ func (s *Supervisor) askWhoKilled(ended tai64.Label, early bool) {
 			return
 		}
 		s.record.oomKills = n
-		s.host.PostLater(func() {
+		s.postLater(func() {
 			s.host.Warn(s.Name, "%s", "the kernel has killed it, out of memory")
 			if end := s.lastEnd.Ended; end != nil && *end == ended {
 				s.lastEnd.OOM = true
