@@ -43,6 +43,7 @@ func (d *daemon) order(verb, reply string) {
 		d.stopAll(nil, d.StopTimeout)
 		d.home.Answer(reply, "everything is being stopped\n")
 	default:
+		failOrder(verb)
 		d.home.Refuse(reply, "this version knows no order "+verb)
 	}
 }

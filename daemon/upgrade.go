@@ -80,7 +80,7 @@ func (u *upgrade) Exited(e reaper.Exit) {
 			u.refuse(fmt.Sprintf("%s understands the handovers %q, and this is version %d", u.d.program, strings.TrimSpace(text), HandoverVersion))
 		default:
 			u.end()
-			u.d.messages.warn("", "executing %s anew; every service goes on", u.d.program)
+			u.d.say("executing " + u.d.program + " anew; every service goes on")
 			u.d.executeAnew(u.d.program, u.reply, 0)
 		}
 	})

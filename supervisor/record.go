@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"upkeep/cgroup"
@@ -152,7 +153,7 @@ func known(batch []byte) []byte {
 		case 'u', 'd', 'o', 'x', '+', '=', 'L', 'l':
 			return false
 		}
-		return letterSignal(c) == 0
+		return letterSignal(c) == 0 && !strings.Contains(failLetters, string(c))
 	})
 }
 
@@ -170,6 +171,7 @@ func (s *Supervisor) Letters(batch string) {
 			target = s
 		default:
 			if target != nil {
+				target.fail(c)
 				target.event(Event{Kind: Letter, Letter: c, Group: group})
 			}
 		}
