@@ -244,7 +244,8 @@ func Run(c Config) (int, error) {
 	if err != nil {
 		return exitSystem, err
 	}
-	defer d.groups.close()
+	defer d.leave()
+	m.rescuer.resume = d.afterPanic
 	return d.run(d.onSignal), nil
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -14,6 +15,7 @@ import (
 type messages struct {
 	program string // the name that begins every line
 	queue   chan string
+	unsaid  atomic.Int64 // lines that were not dropped and are not written yet
 	ended   chan struct{}
 }
 
@@ -33,6 +35,7 @@ func (m *messages) write(fd int) {
 		for unix.EAGAIN == write(fd, line) {
 			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
 		}
+		m.unsaid.Add(-1)
 	}
 }
 
@@ -43,6 +46,7 @@ func write(fd int, line string) error {
 
 // line queues a line as it is.
 func (m *messages) line(text string) {
+	m.unsaid.Add(1)
 	select {
 	case m.queue <- text + "\n":
 	default:
@@ -54,11 +58,13 @@ func (m *messages) line(text string) {
 func (m *messages) dropOldest(line string) {
 	select {
 	case <-m.queue:
+		m.unsaid.Add(-1)
 	default:
 	}
 	select {
 	case m.queue <- line:
 	default:
+		m.unsaid.Add(-1)
 	}
 }
 
@@ -81,9 +87,9 @@ func printable(s string) string {
 	}, s)
 }
 
-// flush waits until what is queued is being written, but only for so long.
+// flush waits until what is queued is written, but only for so long.
 func (m *messages) flush(patience time.Duration) {
-	for end := time.Now().Add(patience); len(m.queue) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(patience); m.unsaid.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 }
