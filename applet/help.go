@@ -199,7 +199,7 @@ func helpTable() []helpEntry {
 		{"tai64nlocal", "turn time labels into local time", "", nil},
 		{"upkeep", "supervise every service below a directory",
 			"[option ...] [ROOT] [-- COMMAND [ARG...]]", []helpOption{
-				{"--status=FORMAT", "format of supervise/status: runit, encore or daemontools"},
+				{"--status=FORMAT", "format of supervise/status: runit, encore, daemontools or s6"},
 				{"--state=DIR", "keep supervise/ of each service in DIR/NAME"},
 				{"--stop-timeout=TIME", "from the order to stop to the KILL of what is left"},
 				{"--prune", "stop a service when its entry is removed"},

@@ -63,6 +63,15 @@ func (d Dialect) FinishArgs(name string, status unix.WaitStatus, group int) []st
 	return []string{"./finish", strconv.Itoa(code), strconv.Itoa(signal), name, strconv.Itoa(group)}
 }
 
+// Format is the format of the status file of a service where f is that of all: s6's tools can read that
+// of a directory of theirs, unless another one than the usual was asked for.
+func (d Dialect) Format(f Format) Format {
+	if d == S6 && f == FormatRunit {
+		return FormatS6
+	}
+	return f
+}
+
 // RunFailed tells whether the exit code of run, start, stop or log says that it makes no sense to start
 // the service again.
 func (d Dialect) RunFailed(code int) bool { return d == Encore && code == 100 }

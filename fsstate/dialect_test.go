@@ -160,6 +160,15 @@ func TestArguments(t *testing.T) {
 		if got := strings.Join(d.RunArgs("web/log"), " "); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
+		for _, f := range []fsstate.Format{fsstate.FormatRunit, fsstate.FormatEncore, fsstate.FormatDaemontools, fsstate.FormatS6} {
+			want := f
+			if d == fsstate.S6 && f == fsstate.FormatRunit {
+				want = fsstate.FormatS6
+			}
+			if got := d.Format(f); got != want {
+				t.Errorf("%v: %v becomes %v, want %v", d, f, got, want)
+			}
+		}
 		for _, code := range []int{-1, 0, 1, 100, 111, 125, 255} {
 			if got, want := d.RunFailed(code), d == fsstate.Encore && code == 100; got != want {
 				t.Errorf("%v: exit code %d of run is a failure: %v", d, code, got)

@@ -17,6 +17,10 @@ type listing struct {
 	kinds [files]byte // DT_REG and so on; DT_UNKNOWN for what is only presumed to be there
 }
 
+// listingMax is how many bytes of a directory's entries are looked at. One that is full of other things
+// is not gone through before every start.
+const listingMax = 64 << 10
+
 // list lists the directory at path. One that cannot be listed may hold anything.
 func list(path string) listing {
 	l := listing{path: path, fd: -1}
@@ -32,13 +36,13 @@ func list(path string) listing {
 	}
 	l.fd = fd
 	e := entries{fd: fd}
-	for e.next() {
+	for e.next() && e.listed <= listingMax {
 		if f, ok := lookupFile(e.name()); ok {
 			l.there |= 1 << f
 			l.kinds[f] = e.kind()
 		}
 	}
-	if e.err != nil {
+	if e.err != nil || e.listed > listingMax {
 		l.there, l.kinds = allFiles, [files]byte{}
 	}
 	return l

@@ -119,13 +119,13 @@ func TestIsEncore(t *testing.T) {
 }
 
 func TestParseFormat(t *testing.T) {
-	for _, name := range []string{"runit", "encore", "daemontools"} {
+	for _, name := range []string{"runit", "encore", "daemontools", "s6"} {
 		f, err := fsstate.ParseFormat(name)
 		if err != nil || f.String() != name {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
 	}
-	for _, name := range []string{"", "Runit", "s6", "runit "} {
+	for _, name := range []string{"", "Runit", "S6", "runit "} {
 		if f, err := fsstate.ParseFormat(name); err == nil {
 			t.Errorf("%q was taken for %v", name, f)
 		}
