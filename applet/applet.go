@@ -29,6 +29,8 @@ type call struct {
 // lookup finds a command by the name of its link.
 func lookup(name string) (run func(*call) int, ok bool) {
 	switch name {
+	case "check":
+		return check, true
 	case "envdir":
 		return envdir, true
 	case "envini":

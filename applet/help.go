@@ -85,6 +85,10 @@ func (e helpEntry) String() string {
 // subcommands are no names of the program: a link called install would stand in the way of another one.
 func subcommands() []helpEntry {
 	return []helpEntry{
+		{"upkeep check", "tell what would be done with service directories, and what is wrong",
+			"[--json] dir ...", []helpOption{
+				{"--json", "for programs"},
+			}},
 		{"upkeep help", "list the commands, or show how one is used", "[NAME]", nil},
 		{"upkeep install", "make a link for each command in a directory", "DIR", nil},
 	}

@@ -33,7 +33,7 @@ type Definition struct {
 	ReloadSignal   unix.Signal   // reload-signal (s6): what the letter l sends if it comes alone; 0, l is none
 	TimeoutKill    time.Duration // timeout-kill (s6): from the stop signal to KILL; 0 means never
 	KillGroup      bool          // flag-timeout-killpg (s6): that KILL goes to the process group
-	TimeoutFinish  time.Duration // timeout-finish (s6): how long finish may take; 5 s, and 0 means for ever
+	TimeoutFinish  time.Duration // timeout-finish (s6): how long finish may take; 0 means for ever, s6's default is 5 s
 	MaxDeathTally  int           // max-death-tally (s6): how many deaths supervise/death_tally keeps; 100
 	NewPIDs        bool          // flag-newpidns (s6): run is process 1 of a PID namespace
 	NotificationFD int           // notification-fd (s6): run says that it is ready on this descriptor; 0, it does not

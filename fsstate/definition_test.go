@@ -18,9 +18,14 @@ import (
 
 // plain is the Definition of a directory that asks for nothing.
 func plain() fsstate.Definition {
-	return fsstate.Definition{
-		DownSignal: unix.SIGTERM, TimeoutFinish: 5 * time.Second, MaxDeathTally: 100,
-	}
+	return fsstate.Definition{DownSignal: unix.SIGTERM, MaxDeathTally: 100}
+}
+
+// ofS6 is plain for a directory of s6's.
+func ofS6() fsstate.Definition {
+	d := plain()
+	d.Dialect, d.TimeoutFinish = fsstate.S6, 5*time.Second
+	return d
 }
 
 // same compares Definitions without what only their Reason is made of.
@@ -55,8 +60,8 @@ func TestFlags(t *testing.T) {
 		"essential":           func(d *fsstate.Definition) { d.Essential = true },
 		"kill-tree":           func(d *fsstate.Definition) { d.KillTree = true },
 		"notify-socket":       func(d *fsstate.Definition) { d.NotifySocket = true },
-		"flag-newpidns":       func(d *fsstate.Definition) { d.NewPIDs = true; d.Dialect = fsstate.S6 },
-		"flag-timeout-killpg": func(d *fsstate.Definition) { d.KillGroup = true; d.Dialect = fsstate.S6 },
+		"flag-newpidns":       func(d *fsstate.Definition) { *d = ofS6(); d.NewPIDs = true },
+		"flag-timeout-killpg": func(d *fsstate.Definition) { *d = ofS6(); d.KillGroup = true },
 	} {
 		want := plain()
 		set(&want)
@@ -270,15 +275,13 @@ func TestValuesThatCannotBeRead(t *testing.T) {
 			}
 			d, err := fsstate.Read(dir)
 			want := plain()
-			switch name {
-			case "reload-signal":
-				if kind != "too many levels of symbolic links" { // where there is no file
+			if kind != "too many levels of symbolic links" { // where there is no file
+				switch name {
+				case "reload-signal":
+					want = ofS6()
 					want.ReloadSignal = unix.SIGHUP
-				}
-				fallthrough
-			case "down-signal", "notification-fd", "timeout-finish", "max-death-tally":
-				if kind != "too many levels of symbolic links" {
-					want.Dialect = fsstate.S6
+				case "down-signal", "notification-fd", "timeout-finish", "max-death-tally":
+					want = ofS6()
 				}
 			}
 			text := fmt.Sprintf("%s cannot be read: %s; %s", name, strings.TrimSpace(kind), instead)

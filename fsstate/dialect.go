@@ -124,6 +124,9 @@ func (l *listing) scripts(d *Definition, interpreter string, bad *problems) {
 		d.Dialect, d.marks = Daemontoolsx, setOf(fileTrigger)
 	}
 	d.Finish = d.Dialect != Encore && runit.has(fileFinish)
+	if d.Dialect != S6 {
+		d.TimeoutFinish = 0
+	}
 	switch d.Dialect {
 	case Encore:
 		d.Start, d.Stop = encore.has(fileStart), encore.has(fileStop)
@@ -161,7 +164,7 @@ func (d *Definition) foreign(encore, runit fileSet, bad *problems) {
 // Reason says by what the dialect was told.
 func (d *Definition) Reason() string {
 	if d.marks == 0 {
-		return "it has no file of another one's"
+		return "no file in it is another supervisor's"
 	}
 	var names []string
 	for f := range files {

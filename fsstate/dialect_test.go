@@ -88,6 +88,9 @@ func TestDialects(t *testing.T) {
 		dir := service(t)
 		fill(t, dir, test.files)
 		want := plain()
+		if test.want == fsstate.S6 {
+			want = ofS6()
+		}
 		want.Dialect = test.want
 		if test.set != nil {
 			test.set(&want)
@@ -97,7 +100,7 @@ func TestDialects(t *testing.T) {
 		if !same(d, want) {
 			t.Errorf("%q:\n%+v, want\n%+v", what, d, want)
 		}
-		reason := "it has no file of another one's"
+		reason := "no file in it is another supervisor's"
 		if test.reason != "" {
 			reason = "it has " + test.reason
 		}

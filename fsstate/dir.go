@@ -176,17 +176,20 @@ func (d *Dir) Complete(status []byte) error {
 }
 
 // makeSuper makes the supervise directory. Where it is a symbolic link to nothing, as runit's users
-// have it on read-only roots, the link's target is made.
+// have it on read-only roots, the link's target is made. Below /run, which is empty after every boot, so
+// are the directories above it: Debian's runit makes those of its packages' services.
 func (d *Dir) makeSuper() error {
 	target := d.super
 	if t, err := os.Readlink(target); err == nil {
-		if !filepath.IsAbs(t) {
-			t = filepath.Join(filepath.Dir(target), t)
-		}
-		target = t
+		target = within(filepath.Dir(target), t)
 		d.elsewhere = true
 	}
-	if err := unix.Mkdir(target, 0o700); err != nil && err != unix.EEXIST {
+	err := unix.Mkdir(target, 0o700)
+	if err == unix.ENOENT && target != d.super && strings.HasPrefix(filepath.Clean(target), "/run/") {
+		os.MkdirAll(filepath.Dir(target), 0o755)
+		err = unix.Mkdir(target, 0o700)
+	}
+	if err != nil && err != unix.EEXIST {
 		err := &OpError{"make", d.super, err}
 		if _, serr := os.Lstat(d.super); errors.Is(serr, unix.ENOENT) {
 			return &Unrecorded{err} // nobody holds the lock in a directory that does not exist

@@ -46,8 +46,8 @@ func TestDirectoryThatCannotBeListed(t *testing.T) {
 	if err := os.Symlink("/dev/null", dir+"/down"); err != nil {
 		t.Fatal(err)
 	}
-	want := plain()
-	want.Down, want.Dialect, want.Finish, want.TimeoutKill = true, fsstate.S6, true, 250*time.Millisecond
+	want := ofS6()
+	want.Down, want.Finish, want.TimeoutKill = true, true, 250*time.Millisecond
 
 	os.Chmod(dir, 0o711)
 	as(t, nobody, func() {
