@@ -77,6 +77,8 @@ func lookup(name string) (run func(*call) int, ok bool) {
 		return tai64nfrac, true
 	case "tai64nlocal":
 		return tai64nlocal, true
+	case "wait":
+		return wait, true
 	default:
 		return nil, false
 	}

@@ -91,6 +91,16 @@ func subcommands() []helpEntry {
 			}},
 		{"upkeep help", "list the commands, or show how one is used", "[NAME]", nil},
 		{"upkeep install", "make a link for each command in a directory", "DIR", nil},
+		{"upkeep wait", "wait until services are up, ready or down",
+			"[-u|-U|-d|-D] [-a|-o] [-t time] dir ...", []helpOption{
+				{"-u", "until they are up (default)"},
+				{"-U", "until they are ready, as far as they say when they are"},
+				{"-d", "until they are down"},
+				{"-D", "until they are down, and what runs after run has ended, too"},
+				{"-a", "until all of them are (default)"},
+				{"-o", "until one of them is"},
+				{"-t time", "no longer than this: milliseconds, or a time such as 10s"},
+			}},
 	}
 }
 
