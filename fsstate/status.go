@@ -210,13 +210,16 @@ func ParseStatus(b []byte) (Status, error) {
 	return s, nil
 }
 
-// parseS6 takes what s6 has to say. In a file that s6-supervise itself has written, that is all there is:
-// a time is in the place of the family's pid.
+// s6TimeAsPid is what stands in the place of the family's pid in a file that s6-supervise itself has
+// written: the upper half of a time.
+const s6TimeAsPid = 0x40
+
+// parseS6 takes what s6 has to say. In a file of its own that is all there is.
 func (s *Status) parseS6(b []byte) {
 	flags := b[s6Size-1]
 	s.Exit = binary.BigEndian.Uint16(b[32:])
 	pid := int(uint32(binary.BigEndian.Uint64(b[24:])))
-	if pid != s.Pid {
+	if s.Pid == s6TimeAsPid && pid != s6TimeAsPid {
 		*s = Status{Since: s.Since, Exit: s.Exit, Pid: pid, Paused: flags&s6Paused != 0, Want: WantDown}
 		if flags&s6WantUp != 0 {
 			s.Want = WantUp
