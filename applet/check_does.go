@@ -100,6 +100,9 @@ func sayBeside(d *fsstate.Definition, say func(string, ...any)) {
 	if d.Notify {
 		say("notify: is told of each start and end")
 	}
+	if d.Event {
+		say("event: s6's programs hear what becomes of it")
+	}
 	if d.Check {
 		say("check: sv and svup ask it whether the service that is up is of use")
 	}

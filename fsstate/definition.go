@@ -37,6 +37,7 @@ type Definition struct {
 	MaxDeathTally  int           // max-death-tally (s6): how many deaths supervise/death_tally keeps; 100
 	NewPIDs        bool          // flag-newpidns (s6): run is process 1 of a PID namespace
 	NotificationFD int           // notification-fd (s6): run says that it is ready on this descriptor; 0, it does not
+	Event          bool          // s6's, or event/: s6's programs are told what becomes of the service
 
 	Trigger Trigger  // trigger (daemontoolsx): what the start waits for; none
 	After   []string // after: the services that the start waits for; none
@@ -105,6 +106,15 @@ func (l *listing) definition() (Definition, error) {
 	d.After = l.after(&bad)
 	l.scripts(&d, run.interpreter, &bad)
 	return d, bad.err()
+}
+
+// Format is the format of the status file of the service where f is that of all: s6's programs can read
+// that of one that they are told of, unless another one than the usual was asked for.
+func (d *Definition) Format(f Format) Format {
+	if d.Event && f == FormatRunit {
+		return FormatS6
+	}
+	return f
 }
 
 // HasLog tells whether the service directory at path has a log directory beside it. As in

@@ -24,7 +24,7 @@ func plain() fsstate.Definition {
 // ofS6 is plain for a directory of s6's.
 func ofS6() fsstate.Definition {
 	d := plain()
-	d.Dialect, d.TimeoutFinish = fsstate.S6, 5*time.Second
+	d.Dialect, d.TimeoutFinish, d.Event = fsstate.S6, 5*time.Second, true
 	return d
 }
 

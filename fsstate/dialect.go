@@ -63,15 +63,6 @@ func (d Dialect) FinishArgs(name string, status unix.WaitStatus, group int) []st
 	return []string{"./finish", strconv.Itoa(code), strconv.Itoa(signal), name, strconv.Itoa(group)}
 }
 
-// Format is the format of the status file of a service where f is that of all: s6's tools can read that
-// of a directory of theirs, unless another one than the usual was asked for.
-func (d Dialect) Format(f Format) Format {
-	if d == S6 && f == FormatRunit {
-		return FormatS6
-	}
-	return f
-}
-
 // RunFailed tells whether the exit code of run, start, stop or log says that it makes no sense to start
 // the service again.
 func (d Dialect) RunFailed(code int) bool { return d == Encore && code == 100 }
@@ -124,6 +115,7 @@ func (l *listing) scripts(d *Definition, interpreter string, bad *problems) {
 		d.Dialect, d.marks = Daemontoolsx, setOf(fileTrigger)
 	}
 	d.Finish = d.Dialect != Encore && runit.has(fileFinish)
+	d.Event = d.Dialect == S6 || l.isDir(fileEvent)
 	if d.Dialect != S6 {
 		d.TimeoutFinish = 0
 	}

@@ -47,6 +47,7 @@ func TestDialects(t *testing.T) {
 			"essential": "", "backoff": "0", "kill-tree": "", "notify-socket": "", "cgroup/": "", "event/": "", "supervise/": ""},
 			set: func(d *fsstate.Definition) {
 				d.Down, d.NoSetsid, d.Essential, d.KillTree, d.NotifySocket, d.Limits = true, true, true, true, true, true
+				d.Event = true
 			}},
 		{files: map[string]string{"trigger": "/run/x.pid\n"}, want: fsstate.Daemontoolsx, reason: "trigger",
 			set: func(d *fsstate.Definition) { d.Trigger = "/run/x.pid" }},
@@ -163,15 +164,6 @@ func TestArguments(t *testing.T) {
 		if got := strings.Join(d.RunArgs("web/log"), " "); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
-		for _, f := range []fsstate.Format{fsstate.FormatRunit, fsstate.FormatEncore, fsstate.FormatDaemontools, fsstate.FormatS6} {
-			want := f
-			if d == fsstate.S6 && f == fsstate.FormatRunit {
-				want = fsstate.FormatS6
-			}
-			if got := d.Format(f); got != want {
-				t.Errorf("%v: %v becomes %v, want %v", d, f, got, want)
-			}
-		}
 		for _, code := range []int{-1, 0, 1, 100, 111, 125, 255} {
 			if got, want := d.RunFailed(code), d == fsstate.Encore && code == 100; got != want {
 				t.Errorf("%v: exit code %d of run is a failure: %v", d, code, got)
@@ -179,6 +171,21 @@ func TestArguments(t *testing.T) {
 			if got, want := d.FinishFailed(code), d == fsstate.S6 && code == 125; got != want {
 				t.Errorf("%v: exit code %d of finish is a failure: %v", d, code, got)
 			}
+		}
+	}
+}
+
+func TestFormatOfAService(t *testing.T) {
+	for _, f := range []fsstate.Format{fsstate.FormatRunit, fsstate.FormatEncore, fsstate.FormatDaemontools, fsstate.FormatS6} {
+		if got := (&fsstate.Definition{}).Format(f); got != f {
+			t.Errorf("%v becomes %v", f, got)
+		}
+		want := f
+		if f == fsstate.FormatRunit {
+			want = fsstate.FormatS6
+		}
+		if got := (&fsstate.Definition{Event: true}).Format(f); got != want {
+			t.Errorf("%v becomes %v where s6's programs are told, want %v", f, got, want)
 		}
 	}
 }

@@ -165,7 +165,7 @@ func (x *Examination) others(l *listing, entries []os.DirEntry) {
 		}
 	}
 	if unknown != nil {
-		x.found(Note, "", "also holds %s, of no meaning to upkeep", quoteAll(unknown))
+		x.found(Note, "", "also holds %s, of no meaning to upkeep", quoteSome(unknown))
 	}
 	if x.Definition.Limits {
 		limits, _ := os.ReadDir(filepath.Join(l.path, "cgroup"))
@@ -247,9 +247,16 @@ func sameDirectory(a, b string) bool {
 	return err == nil && berr == nil && first == second
 }
 
-func quoteAll(names []string) string {
-	for i, name := range names {
-		names[i] = fmt.Sprintf("%q", name)
+// quoteSome lists names, of many only the first ones.
+func quoteSome(names []string) string {
+	const most = 10
+	var list []string
+	for _, name := range names[:min(len(names), most)] {
+		list = append(list, fmt.Sprintf("%q", name))
 	}
-	return strings.Join(names, ", ")
+	text := strings.Join(list, ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -83,6 +83,8 @@ func TestExamine(t *testing.T) {
 
 		{map[string]string{run: script, "README": "", "conf/": "", "run~": "", "main/": "", "logs/": ""}, []string{
 			`note also holds "README", "conf", "logs", "main", "run~", of no meaning to upkeep`}},
+		{map[string]string{run: script, "00/": "", "01/": "", "02/": "", "03/": "", "04/": "", "05/": "", "06/": "", "07/": "", "08/": "", "09/": "", "10": ""}, []string{
+			`note also holds "00", "01", "02", "03", "04", "05", "06", "07", "08", "09" and 1 more, of no meaning to upkeep`}},
 		{map[string]string{run: script, "finsh*": "", "notification_fd": "", "Down": "", "timeout.kill": "", "dwon": "", "backof": "", "LOG": "", "nosetsid": ""}, []string{
 			"warning Down means nothing; is it to be down?", "warning LOG means nothing; is it to be log?",
 			"warning backof means nothing; is it to be backoff?", "warning dwon means nothing; is it to be down?",

@@ -136,6 +136,7 @@ func TestLines(t *testing.T) {
 ./of.s6 is a service directory of s6: it has down-signal, flag-newpidns, flag-timeout-killpg, notification-fd, reload-signal and timeout-finish
 ./of.s6 run: is started as ./run of.s6, by /bin/sh, in a PID namespace of its own
 ./of.s6 notification-fd: it is ready when it writes a newline to descriptor 3
+./of.s6 event: s6's programs hear what becomes of it
 ./of.s6 down-signal: the letter d sends SIGQUIT
 ./of.s6 reload-signal: a lone letter l sends SIGHUP
 ./of.s6 timeout-kill: it gets KILL 1m0s after the letter d, with its process group
