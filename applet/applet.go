@@ -31,6 +31,8 @@ type call struct {
 // lookup finds a command by the name of its link.
 func lookup(name string) (run func(*call) int, ok bool) {
 	switch name {
+	case "check":
+		return check, true
 	case "ctl":
 		return ctl, true
 	case "envdir":
@@ -79,6 +81,8 @@ func lookup(name string) (run func(*call) int, ok bool) {
 		return tai64nfrac, true
 	case "tai64nlocal":
 		return tai64nlocal, true
+	case "wait":
+		return wait, true
 	default:
 		return nil, false
 	}

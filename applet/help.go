@@ -85,8 +85,26 @@ func (e helpEntry) String() string {
 // subcommands are no names of the program: a link called install would stand in the way of another one.
 func subcommands() []helpEntry {
 	return []helpEntry{
+		{"upkeep check", "tell what would be done with service directories, and what is wrong",
+			"[--json] dir ...", []helpOption{
+				{"--json", "for programs"},
+			}},
+		{"upkeep ctl", "give an order to the daemon of a root, and show its answer",
+			"[--state=DIR] status|rescan|upgrade|stop [ROOT]", []helpOption{
+				{"--state=DIR", "the daemon's, if it was given one"},
+			}},
 		{"upkeep help", "list the commands, or show how one is used", "[NAME]", nil},
 		{"upkeep install", "make a link for each command in a directory", "DIR", nil},
+		{"upkeep wait", "wait until services are up, ready or down",
+			"[-u|-U|-d|-D] [-a|-o] [-t time] dir ...", []helpOption{
+				{"-u", "until they are up (default)"},
+				{"-U", "until they are ready, as far as they say when they are"},
+				{"-d", "until they are down"},
+				{"-D", "until they are down, and what runs after run has ended, too"},
+				{"-a", "until all of them are (default)"},
+				{"-o", "until one of them is"},
+				{"-t time", "no longer than this: milliseconds, or a time such as 10s"},
+			}},
 	}
 }
 
@@ -199,7 +217,7 @@ func helpTable() []helpEntry {
 		{"tai64nlocal", "turn time labels into local time", "", nil},
 		{"upkeep", "supervise every service below a directory",
 			"[option ...] [ROOT] [-- COMMAND [ARG...]]", []helpOption{
-				{"--status=FORMAT", "format of supervise/status: runit, encore or daemontools"},
+				{"--status=FORMAT", "format of supervise/status: runit, encore, daemontools or s6"},
 				{"--state=DIR", "keep supervise/ of each service in DIR/NAME"},
 				{"--stop-timeout=TIME", "from the order to stop to the KILL of what is left"},
 				{"--prune", "stop a service when its entry is removed"},

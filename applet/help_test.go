@@ -19,7 +19,7 @@ func TestHelpKnowsTheCommands(t *testing.T) {
 			t.Fatalf("lookup has a case for %s and does not find it", name)
 		}
 	}
-	listed := []string{"help", "install"}
+	listed := []string{"check", "ctl", "help", "install", "wait"}
 	for _, name := range commands() {
 		if name != "upkeep" {
 			listed = append(listed, name)

@@ -8,7 +8,7 @@ import (
 
 // svup tells by its exit code whether a service is up: 0 or 100, and 111 where it can't tell. The
 // service's log process, where the status has one, must be up too; -l asks for the service alone, -L
-// for the log process alone.
+// for the log process alone. A service of runit's that has a script check must pass that, too.
 func svup(c *call) int {
 	which, dirs, ok := logOptions(c)
 	if !ok || len(dirs) == 0 {
@@ -52,7 +52,37 @@ func svup(c *call) int {
 			return exitPermanent
 		}
 	}
+	if d, _ := fsstate.Read("."); d.Check && which != logOnly {
+		passed, err := passes("./check")
+		if err != nil {
+			return c.fatal("svup", "unable to run check", err)
+		}
+		if !passed {
+			return exitPermanent
+		}
+	}
 	return exitOK
+}
+
+// passes runs a script, of which nobody reads the output, and tells whether it exits with 0.
+func passes(script string) (bool, error) {
+	null, err := syscall.Open("/dev/null", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer syscall.Close(null)
+	pid, err := syscall.ForkExec(script, []string{script}, &syscall.ProcAttr{
+		Env: environ(), Files: []uintptr{0, uintptr(null), 2},
+	})
+	if err != nil {
+		return false, err
+	}
+	for {
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &status, 0, nil); err != syscall.EINTR {
+			return err == nil && status.Exited() && status.ExitStatus() == 0, err
+		}
+	}
 }
 
 // isUp is daemontools-encore's test. A runit status never has its two states in byte 18.

@@ -13,7 +13,7 @@ import (
 	"upkeep/fsstate"
 )
 
-const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools] [--state=DIR]" +
+const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools|s6] [--state=DIR]" +
 	" [--stop-timeout=TIME] [--prune] [--cgroup=auto|off|require|DIR] [ROOT] [-- COMMAND [ARG...]]"
 
 // upkeep is the daemon: it supervises every service directory below ROOT, which is /service unless it

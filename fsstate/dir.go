@@ -267,17 +267,21 @@ func (d *Dir) makeSuper() (fd int, err error) {
 	return fd, nil
 }
 
-// makeTarget makes what the supervise directory is a link to, if it is one.
+// makeTarget makes what the supervise directory is a link to, if it is one. Below /run, which is empty after
+// every boot, so are the directories above it: Debian's runit makes those of its packages' services.
 func (d *Dir) makeTarget() error {
 	target, err := os.Readlink(d.super)
 	if err != nil {
 		return nil
 	}
 	d.elsewhere = true
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(filepath.Dir(d.super), target)
+	target = within(filepath.Dir(d.super), target)
+	err = unix.Mkdir(target, 0o700)
+	if err == unix.ENOENT && strings.HasPrefix(filepath.Clean(target), "/run/") {
+		os.MkdirAll(filepath.Dir(target), 0o755)
+		err = unix.Mkdir(target, 0o700)
 	}
-	if err := unix.Mkdir(target, 0o700); err != unix.EEXIST {
+	if err != unix.EEXIST {
 		return err
 	}
 	return nil

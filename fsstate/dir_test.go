@@ -379,6 +379,26 @@ func TestSuperviseIsASymbolicLink(t *testing.T) {
 	}
 }
 
+// TestSuperviseIsALinkBelowRun: where Debian's runit has it, with a directory above that is not there.
+func TestSuperviseIsALinkBelowRun(t *testing.T) {
+	harness.NeedRoot(t)
+	top, err := os.MkdirTemp("/run", "upkeep-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	dir := service(t)
+	if err := os.Symlink(top+"/runit/supervise/web", dir+"/supervise"); err != nil {
+		t.Fatal(err)
+	}
+	take(t, dir)
+	for path, want := range map[string]fs.FileMode{"/runit/supervise": 0o755, "/runit/supervise/web": 0o700} {
+		if st, err := os.Stat(top + path); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, st, err)
+		}
+	}
+}
+
 func TestSuperviseCannotBe(t *testing.T) {
 	for _, test := range []struct {
 		name string

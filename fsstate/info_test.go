@@ -64,7 +64,7 @@ func TestParseInfoRefuses(t *testing.T) {
 		"v=1 pid=4294967296\n":      "pid",
 		"v=1 want=sideways\n":       "want",
 		"v=1 want=\n":               "want",
-		"v=1 format=s6\n":           "format",
+		"v=1 format=nosh\n":         "format",
 		"v=1 starts=x\n":            "starts",
 		"v=1 ended=@40\n":           "ended",
 		"v=1 cause=%4\n":            "cause",

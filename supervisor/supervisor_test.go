@@ -409,7 +409,7 @@ func TestBadValues(t *testing.T) {
 	g := h.guest("web", sleeper, "backoff=soon", "down")
 	g.begin()
 	h.until("it is taken", func() bool { return g.taken })
-	want := []string{`web: backoff holds "soon", which is not a number from 0 to 4294967295; it is ignored`}
+	want := []string{`web: backoff holds "soon", which is not a number from 0 to 4294967295; the pause stays at one second`}
 	if said := h.heard(); !slices.Equal(said, want) {
 		t.Errorf("said %q, want %q", said, want)
 	}

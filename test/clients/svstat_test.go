@@ -234,6 +234,39 @@ func TestSvup(t *testing.T) {
 }
 
 // Messages show the supervise directory that SUPERVISEDIR leads to.
+// TestSvupChecks: the script check of a service of runit's has the last word on whether it is up.
+func TestSvupChecks(t *testing.T) {
+	const up, down = "952e0000 00 75 00 01", "00000000 00 64 00 00"
+	for _, c := range []struct {
+		what, status string
+		check        string
+		mode         os.FileMode
+		mark         string // a file that makes it another supervisor's
+		want         result
+	}{
+		{"it passes", up, "#!/bin/sh\n[ -e check ] && [ $# = 0 ] && [ \"$MARK\" = x ]\necho no\n", 0o755, "", result{}},
+		{"it does not", up, "#!/bin/sh\nexit 3\n", 0o755, "", result{code: 100}},
+		{"it is killed", up, "#!/bin/sh\nkill -9 $$\n", 0o755, "", result{code: 100}},
+		{"it complains", up, "#!/bin/sh\necho deaf >&2; exit 1\n", 0o755, "", result{stderr: "deaf\n", code: 100}},
+		{"it is down anyway", down, "#!/bin/sh\necho asked >&2\n", 0o755, "", result{code: 100}},
+		{"it is not executable", up, "#!/bin/sh\nexit 1\n", 0o644, "", result{}},
+		{"it cannot be executed", up, "#!/nonexistent\n", 0o755, "", result{stderr: "svup: fatal: unable to run check: file does not exist\n", code: 111}},
+		{"it is s6's", up, "#!/bin/sh\nexit 1\n", 0o755, "max-death-tally", result{}},
+	} {
+		root := t.TempDir()
+		fakeService(t, filepath.Join(root, "a"))
+		writeStatus(t, filepath.Join(root, "a"), append(future(), unhex(t, c.status)...))
+		harness.WriteFile(t, filepath.Join(root, "a", "supervise", "stat"), "", 0o644) // runsv's
+		harness.WriteFile(t, filepath.Join(root, "a", "check"), c.check, c.mode)
+		if c.mark != "" {
+			harness.WriteFile(t, filepath.Join(root, "a", c.mark), "1", 0o644)
+		}
+		if got := command(t, root, []string{"MARK=x"}, harness.Bin(t, "svup"), "a"); got != c.want {
+			t.Errorf("%s: %v\nwant %v", c.what, got, c.want)
+		}
+	}
+}
+
 func TestSuperviseDirInMessages(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "a")

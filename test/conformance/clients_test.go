@@ -243,7 +243,7 @@ func TestSvOnce(t *testing.T) {
 func TestStatusFormats(t *testing.T) {
 	t.Parallel()
 	p := upkeep
-	for format, size := range map[string]int{"daemontools": 18, "encore": 20, "runit": 20} {
+	for format, size := range map[string]int{"daemontools": 18, "encore": 20, "runit": 20, "s6": 35} {
 		p.scan = func(t testing.TB, root string) *exec.Cmd {
 			return exec.Command(harness.Bin(t, "upkeep"), "--status="+format, root)
 		}
