@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,6 +17,7 @@ type Group struct {
 	leaf string // BASE/NAME/run or BASE/NAME/log
 
 	making sync.Mutex
+	fresh  bool              // the leaf was just made: whoever makes it next need not look
 	limits map[string]string // what was written to which file
 	kept   bool              // the leaf was there already, with limits that are not in limits
 	v1     map[string]bool   // the v1 controllers that have a group for this one
@@ -36,28 +38,34 @@ func (t *Tree) Group(service string, logger bool) *Group {
 // Path returns the absolute path of the leaf, in which a process is to be born.
 func (g *Group) Path() string { return g.leaf }
 
-func (g *Group) parent() string { return filepath.Dir(g.leaf) }
+func (g *Group) parent() string { return g.leaf[:strings.LastIndexByte(g.leaf, '/')] }
 
 // Make makes the group, unless it is there, and tells whether it is older than this Group. Unlike all else
 // it may be called by several goroutines.
 func (g *Group) Make() (found bool, err error) {
 	g.making.Lock()
 	defer g.making.Unlock()
+	if g.fresh {
+		g.fresh = false
+		return false, nil
+	}
 	// The group of the logger is removed with the parent, perhaps between our two calls.
 	const tries = 10
 	for try := 1; ; try++ {
+		if g.kept || try > 1 { // else it was there, and most probably is
+			if err := mkdir(g.parent()); err != nil && err != unix.EEXIST {
+				return false, &OpError{"make", g.parent(), err}
+			}
+		}
 		err := mkdir(g.leaf)
 		switch {
 		case err == nil:
-			g.limits, g.kept = nil, false
+			g.limits, g.kept, g.fresh = nil, false, true
 			return false, nil
 		case err == unix.EEXIST:
 			return g.kept, nil
 		case err != unix.ENOENT || try == tries:
 			return false, &OpError{"make", g.leaf, err}
-		}
-		if err := mkdir(g.parent()); err != nil && err != unix.EEXIST {
-			return false, &OpError{"make", g.parent(), err}
 		}
 	}
 }
@@ -69,8 +77,12 @@ func (g *Group) Make() (found bool, err error) {
 func (g *Group) Renew() bool {
 	g.making.Lock()
 	defer g.making.Unlock()
+	if !g.killed.Load() && !g.kept {
+		g.deadly = false
+		return false
+	}
 	there := exists(g.leaf)
-	g.deadly = there && (g.killed.Load() || g.kept) && g.Remove() != nil
+	g.deadly = there && g.Remove() != nil
 	renewed := there && !exists(g.leaf)
 	g.killed.Store(g.deadly)
 	return renewed
@@ -167,7 +179,7 @@ func (g *Group) Remove() error {
 	if err := remove(g.leaf); err != nil {
 		return err
 	}
-	g.limits, g.kept = nil, true
+	g.limits, g.kept, g.fresh = nil, true, false
 	for controller := range g.v1 {
 		dir, _ := g.v1dir(controller)
 		if err := remove(dir); err != nil {

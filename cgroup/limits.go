@@ -178,10 +178,16 @@ type limitFile struct {
 
 // readLimits reads the cgroup directory of a service.
 func readLimits(dir string) (files map[string]limitFile, errs []error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, unix.ENOENT) {
+	fd, err := open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err == unix.ENOENT {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, []error{&OpError{"open", dir, err}}
+	}
+	list := os.NewFile(uintptr(fd), dir)
+	defer list.Close()
+	entries, err := list.ReadDir(-1)
 	if err != nil {
 		errs = append(errs, err)
 	}

@@ -255,7 +255,7 @@ func (e *entry) beginMain() {
 
 func (e *entry) beginLog() {
 	_, super := e.superDirs()
-	group := e.groups.log
+	group := e.d.groups.ofLogger(e)
 	e.log = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true, Group: group,

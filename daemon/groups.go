@@ -49,8 +49,16 @@ func (g *groups) of(e *entry) {
 		return
 	}
 	e.group = g.name(e)
-	e.groups.main, e.groups.log = g.tree.Group(e.group, false), g.tree.Group(e.group, true)
+	e.groups.main = g.tree.Group(e.group, false)
 	g.lane.DoGroup(func() { e.groups.main.Make() })
+}
+
+// ofLogger returns the group of the entry's logger, or nil.
+func (g *groups) ofLogger(e *entry) *cgroup.Group {
+	if e.groups.log == nil && e.group != "" {
+		e.groups.log = g.tree.Group(e.group, true)
+	}
+	return e.groups.log
 }
 
 // name is the entry's, if no other entry that had this name before has the group still.
