@@ -232,7 +232,9 @@ func (m *machinery) finish(code int) {
 // the exit code. The error says why it could not begin.
 func Run(c Config) (int, error) {
 	signals, deaths := catchSignals()
-	harden()
+	if err := harden(); err != nil {
+		return exitSystem, err
+	}
 	m, err := newMachinery(c)
 	if err != nil {
 		return exitSystem, err

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"os/signal"
@@ -11,12 +12,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/reaper"
 )
 
 // readyThreads is how many threads the runtime is given before they can be missing: one that it needs
 // and cannot have is a fatal error that nothing can catch, and a fork bomb in a service is enough.
 const readyThreads = 16
+
+// fewThreads is how many it gets at least where processes are scarce. That many it needs when everything that
+// can keep one does.
+const fewThreads = 8
 
 // leastProcs is how many goroutines can run at once at least, however few processors there are: one that
 // is between clone and exec keeps its place while it waits for the child.
@@ -29,17 +35,25 @@ const memoryGoal = 32 << 20
 // thousand services is scattered over as many pages as that start has used, garbage and all.
 const garbageShare = 50
 
-// harden prepares the process for what would otherwise end it or hold it up.
-func harden() {
+// harden prepares the process for what would otherwise end it or hold it up. The error says that there is no
+// room for it to run.
+func harden() error {
+	threads := readyThreads
+	if room, limited := cgroup.Room(); limited {
+		if room <= fewThreads {
+			return fmt.Errorf("cannot start: pids.max leaves room for %d more processes and threads, and upkeep itself takes %d", room, fewThreads)
+		}
+		threads = min(readyThreads, max(fewThreads, room/2))
+	}
 	keepDescriptors()
 	debug.SetMemoryLimit(memoryGoal)
 	debug.SetGCPercent(garbageShare)
 	// Set once, it is not looked up again and again while services die and start.
 	runtime.GOMAXPROCS(max(leastProcs, runtime.GOMAXPROCS(0)))
 	var meet, part sync.WaitGroup
-	meet.Add(readyThreads)
+	meet.Add(threads)
 	part.Add(1)
-	for range readyThreads {
+	for range threads {
 		go func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
@@ -49,6 +63,7 @@ func harden() {
 	}
 	meet.Wait()
 	part.Done()
+	return nil
 }
 
 // keepDescriptors keeps what was left open for us, other than the standard three, from every service.

@@ -39,7 +39,7 @@ func (m *Machine) Run(c Config, refusal error) {
 	if _, set := os.LookupEnv("PATH"); !set {
 		os.Setenv("PATH", initPath)
 	}
-	harden()
+	harden() // nothing limits the init of a machine
 	for m.machinery == nil {
 		var err error
 		if m.machinery, err = newMachinery(c); err != nil {

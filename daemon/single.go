@@ -12,7 +12,9 @@ import (
 // told to leave. The error says why it could not be taken up.
 func Supervise(c Config) (int, error) {
 	signals, deaths := catchSignals()
-	harden()
+	if err := harden(); err != nil {
+		return exitSystem, err
+	}
 	m, err := newMachinery(c)
 	if err != nil {
 		return exitSystem, err

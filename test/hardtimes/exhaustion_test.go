@@ -93,8 +93,8 @@ func TestNoInotify(t *testing.T) {
 	}
 }
 
-// pidsGroup makes a group with a limit on processes, in v1's or v2's tree, and puts a process there.
-func pidsGroup(t *testing.T, pid int, limit string) (dir string) {
+// pidsGroup makes a group with a limit on processes, in v1's or v2's tree.
+func pidsGroup(t *testing.T, limit string) (dir string) {
 	t.Helper()
 	harness.NeedRoot(t)
 	var err error
@@ -120,9 +120,6 @@ func pidsGroup(t *testing.T, pid int, limit string) (dir string) {
 			return err == nil || os.IsNotExist(err)
 		})
 	})
-	if err := os.WriteFile(join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
-		harness.Skip(t, "cannot join %s: %v", dir, err)
-	}
 	return dir
 }
 
@@ -157,7 +154,10 @@ func TestProcessesUsedUp(t *testing.T) {
 	a := rig.Service(t, root, "a", rig.Sleeper)
 	u := rig.StartOn(t, root)
 	rig.Up(t, a)
-	pidsGroup(t, u.Pid(), "80")
+	dir := pidsGroup(t, "80")
+	if err := os.WriteFile(join(dir, "cgroup.procs"), []byte(strconv.Itoa(u.Pid())), 0); err != nil {
+		harness.Skip(t, "cannot join %s: %v", dir, err)
+	}
 	bomb := rig.Service(t, root, "bomb", "#!/bin/sh\nexec "+strings.Join(rig.Helper(t, "forkbomb"), " ")+"\n")
 	rig.Up(t, bomb)
 	group := pidsDir(t, u.Pid())
@@ -192,6 +192,35 @@ func TestProcessesUsedUp(t *testing.T) {
 	answers(t, a)
 	rig.Down(t, bomb)
 	u.Lives()
+}
+
+// TestFewProcesses runs one command where few processes may be, which then takes all that are left.
+func TestFewProcesses(t *testing.T) {
+	t.Parallel()
+	root, up := t.TempDir(), join(t.TempDir(), "up")
+	bomb := fmt.Sprintf("echo up >%s; exec %s", up, strings.Join(rig.Helper(t, "forkbomb"), " "))
+	start := func(limit string) *harness.Process {
+		procs := join(pidsGroup(t, limit), "cgroup.procs")
+		return harness.Start(t, syscall.SIGTERM, exec.Command("sh", "-c", `echo 0 >"$0" && exec "$@"`, procs,
+			harness.Bin(t, "upkeep"), "--stop-timeout=1s", root, "--", "sh", "-c", bomb))
+	}
+	u := start("20")
+	harness.Eventually(t, "the command runs", func() bool { _, err := os.Stat(up); return err == nil })
+	group := pidsDir(t, u.Process.Pid)
+	harness.Eventually(t, "the limit is reached", func() bool {
+		b, _ := os.ReadFile(join(group, "pids.events"))
+		return strings.Contains(string(b), "max ") && !strings.Contains(string(b), "max 0\n")
+	})
+	u.Process.Signal(syscall.SIGHUP)
+	u.Process.Signal(syscall.SIGTERM)
+	if code := u.Wait(); code != 128+int(syscall.SIGTERM) {
+		t.Errorf("exit code %d: %s", code, u.Output())
+	}
+
+	u = start("10")
+	if code := u.Wait(); code != 111 || !strings.HasPrefix(u.Output(), "upkeep: fatal: cannot start: pids.max leaves room for ") {
+		t.Errorf("exit code %d: %s", code, u.Output())
+	}
 }
 
 // pidsDir is the group of the pids controller that a process is in.
