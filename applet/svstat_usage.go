@@ -35,7 +35,7 @@ func usageOf(i *fsstate.Info) *usageJSON {
 	if i.Cgroup == "" {
 		return nil
 	}
-	u, err := cgroup.ReadUsage(i.Cgroup)
+	u, err := cgroup.ReadUsage(i.Cgroup, i.Pid)
 	if err != nil {
 		return nil
 	}

@@ -508,7 +508,7 @@ func TestUsage(t *testing.T) {
 	g := newGroup(t, tree, "web")
 	s := run(t, g, `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1000 & echo ready; wait`)
 	s.expect("ready")
-	u, err := cgroup.ReadUsage(g.Path())
+	u, err := cgroup.ReadUsage(g.Path(), s.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -524,7 +524,7 @@ func TestUsage(t *testing.T) {
 	if n, err := g.OOMKills(); n != 0 || err != nil {
 		t.Errorf("%d were killed for memory (%v)", n, err)
 	}
-	if _, err := cgroup.ReadUsage(tree.Base() + "/nothing/run"); !errors.Is(err, unix.ENOENT) {
+	if _, err := cgroup.ReadUsage(tree.Base()+"/nothing/run", os.Getpid()); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("reading of no group: %v", err)
 	}
 }
@@ -637,5 +637,24 @@ func BenchmarkOpenAndClose(b *testing.B) {
 			harness.Skip(b, "%v", err)
 		}
 		tree.Close()
+	}
+}
+
+// TestMemoryUsage: the memory of a service with a limit on it is known wherever it is counted.
+func TestMemoryUsage(t *testing.T) {
+	tree := openTree(t)
+	g := newGroup(t, tree, "web")
+	limits(t, g, limit(t, "memory.max", "64M"))
+	s := run(t, g, enter+`echo ready; exec sleep 1000`)
+	s.expect("ready")
+	u, err := cgroup.ReadUsage(g.Path(), s.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Memory == nil || *u.Memory == 0 || *u.Memory > 64<<20 || u.MemoryPeak != nil && *u.MemoryPeak < *u.Memory {
+		t.Errorf("it uses %v, at most %v", u.Memory, u.MemoryPeak)
+	}
+	if u.OOMKills == nil || *u.OOMKills != 0 {
+		t.Errorf("%v were killed", u.OOMKills)
 	}
 }

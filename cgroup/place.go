@@ -59,6 +59,9 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
+// has tells whether it is the v1 hierarchy of a controller.
+func (m mount) has(controller string) bool { return !m.unified && slices.Contains(m.options, controller) }
+
 // below returns where in the file system the group called path is, and whether it is in what is mounted.
 func (m mount) below(path string) (dir string, ok bool) {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(m.root, "/"))
@@ -121,7 +124,7 @@ func (h host) findV1(controller string) []place {
 	if err != nil || !ok {
 		return nil
 	}
-	return candidates(mounts, path, func(m mount) bool { return !m.unified && slices.Contains(m.options, controller) })
+	return candidates(mounts, path, func(m mount) bool { return m.has(controller) })
 }
 
 // read returns what is mounted, nil where that cannot be known, and the paths of the groups that this process
@@ -132,11 +135,17 @@ func (h host) read() (mounts []mount, v1 map[string]string, v2 string, err error
 		return nil, nil, "", err
 	}
 	mounts = parseMounts(text)
-	own := filepath.Join(h.proc, "cgroup")
-	if v1, v2, err = cgroups.ParseCgroupFileUnified(own); err != nil {
-		return mounts, nil, "", &OpError{"read", own, err}
+	v1, v2, err = groupsOf(h.proc)
+	return mounts, v1, v2, err
+}
+
+// groupsOf returns the paths of the groups that a process is in whose directory in /proc is given.
+func groupsOf(proc string) (v1 map[string]string, v2 string, err error) {
+	file := filepath.Join(proc, "cgroup")
+	if v1, v2, err = cgroups.ParseCgroupFileUnified(file); err != nil {
+		err = &OpError{"read", file, err}
 	}
-	return mounts, v1, v2, nil
+	return v1, v2, err
 }
 
 // candidates are the directories that may be the group called path, in which this process is. The path need

@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,7 +17,7 @@ func (h host) room() (room int, limited bool) {
 	}
 	places := candidates(mounts, v2, func(m mount) bool { return m.unified })
 	if path, ok := v1["pids"]; ok {
-		places = candidates(mounts, path, func(m mount) bool { return !m.unified && slices.Contains(m.options, "pids") })
+		places = candidates(mounts, path, func(m mount) bool { return m.has("pids") })
 	}
 	for _, p := range places {
 		if room, limited := p.room(); limited && h.in(p.dir) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,8 +22,9 @@ type Usage struct {
 type Pressure struct{ Some, Full float64 }
 
 // ReadUsage reads what the group uses whose leaf is at path, as Group.Path has it. A service without limits
-// shares the counting of memory with its logger. The error says that there is no such group.
-func ReadUsage(path string) (u Usage, err error) {
+// shares the counting of memory with its logger. Where only v1 counts memory, that of a service with a limit on it
+// is known while the service has the process pid, which may be 0. The error says that there is no such group.
+func ReadUsage(path string, pid int) (u Usage, err error) {
 	if _, err := readFile(filepath.Join(path, "cgroup.events")); err != nil {
 		return u, err
 	}
@@ -34,6 +36,12 @@ func ReadUsage(path string) (u Usage, err error) {
 	u.Memory = number(from, "memory.current")
 	u.MemoryPeak = number(from, "memory.peak")
 	u.OOMKills = keyed(from, memoryEvents, "oom_kill")
+	if u.Memory == nil && pid != 0 {
+		from := v1Groups(path, pid, "memory")
+		u.Memory = number(from, "memory.usage_in_bytes")
+		u.MemoryPeak = number(from, "memory.max_usage_in_bytes")
+		u.OOMKills = keyed(from, "memory.oom_control", "oom_kill")
+	}
 	if usec := keyed(from, "cpu.stat", "usage_usec"); usec != nil {
 		cpu := time.Duration(*usec) * time.Microsecond
 		u.CPU = &cpu
@@ -45,6 +53,27 @@ func ReadUsage(path string) (u Usage, err error) {
 	u.Pressure.Memory = pressure(path, "memory.pressure")
 	u.Pressure.IO = pressure(path, "io.pressure")
 	return u, nil
+}
+
+// v1Groups returns where the group of a service in the v1 hierarchy of a controller may be, from the group that
+// its process is in; nothing where that is not the service's own.
+func v1Groups(leaf string, pid int, controller string) (dirs []string) {
+	text, err := readFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	paths, _, err := groupsOf(filepath.Join("/proc", strconv.Itoa(pid)))
+	path := paths[controller]
+	node := filepath.Dir(leaf)
+	if err != nil || filepath.Base(path) != filepath.Base(node) || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), tagPrefix) {
+		return nil
+	}
+	for _, p := range candidates(parseMounts(text), path, func(m mount) bool { return m.has(controller) }) {
+		if p.dir != p.point {
+			dirs = append(dirs, p.dir)
+		}
+	}
+	return dirs
 }
 
 // number reads a file that holds a number, from the first group that has it.

@@ -161,6 +161,7 @@ type view struct {
 	Cause      string
 	Cgroup     *string
 	Usage      *struct {
+		Memory   *uint64
 		CPU      *float64 `json:"cpu_seconds"`
 		Tasks    *int
 		Pressure map[string]*struct{ Some, Full *float64 }

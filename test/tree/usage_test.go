@@ -48,3 +48,20 @@ func TestUsage(t *testing.T) {
 		t.Errorf("it uses something when all has ended: %+v", v.Usage)
 	}
 }
+
+// TestMemoryUsage: the memory of a service with a limit on it is shown wherever it is counted.
+func TestMemoryUsage(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.needController("memory")
+	s := h.service("web", leader, "cgroup/memory.max", "64M\n")
+	h.open()
+	v := s.phase("up")
+	if v.Usage == nil || v.Usage.Memory == nil || *v.Usage.Memory == 0 {
+		t.Errorf("its usage is %+v", v.Usage)
+	}
+	if long := rig.Client(t, "svstat", "--long", s.dir); !has(long, "memory     ") {
+		t.Errorf("svstat --long has no line about memory: %s", long)
+	}
+	h.ends(syscall.SIGTERM, slack)
+}
