@@ -55,7 +55,7 @@ const (
 	StartFailed                  // run could not be executed
 	Exited                       // run has ended
 	PauseOver                    // the pause that the last Pause action asked for is over
-	Overdue                      // the time that the last Deadline action gave is over
+	Overdue                      // the time that the last Deadline action gave is over, and nothing was started since
 	Changed                      // something in the service directory has changed
 	Occupied                     // run was not executed: something lives in the cgroup, which is to be empty
 	Emptied                      // nothing lives in the cgroup any more
@@ -204,6 +204,9 @@ func ended(s State, e Event) (State, []Action) {
 		thaw = []Action{{Kind: Thaw}}
 	}
 	record := append([]Action{{Kind: Record}}, thaw...)
+	if s.Phase == Stopping {
+		e.TimeoutKill = 0 // the time that the letter d has set counts for what is left, too
+	}
 	s.Paused, s.Term = false, false
 	switch {
 	case s.Leave && e.Tree:

@@ -353,3 +353,35 @@ func TestOnceAndLeave(t *testing.T) {
 		}
 	}
 }
+
+// TestOneDeadline: timeout-kill counts from the letter d on, for the process and then for what it has left.
+func TestOneDeadline(t *testing.T) {
+	const limit = 5 * time.Second
+	deadlines := func(actions []Action) (list []time.Duration) {
+		for _, a := range actions {
+			if a.Kind == Deadline {
+				list = append(list, a.For)
+			}
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		state State
+		event Event
+		want  []time.Duration
+	}{
+		{"d", State{Phase: Up}, Event{Kind: Letter, Letter: 'd'}, []time.Duration{limit}},
+		{"d again", State{Phase: Stopping}, Event{Kind: Letter, Letter: 'd'}, []time.Duration{limit}},
+		{"the end after d", State{Phase: Stopping, Want: fsstate.WantDown}, Event{Kind: Exited}, nil},
+		{"the end after d and x", State{Phase: Stopping, Want: fsstate.WantDown, Leave: true}, Event{Kind: Exited}, nil},
+		{"the end after x", State{Phase: Up, Want: fsstate.WantUp, Leave: true}, Event{Kind: Exited}, []time.Duration{limit}},
+		{"x while it is down", State{Phase: Down, Want: fsstate.WantDown}, Event{Kind: Letter, Letter: 'x'}, []time.Duration{limit}},
+		{"d while it waits", State{Phase: Waiting, Want: fsstate.WantUp}, Event{Kind: Letter, Letter: 'd'}, []time.Duration{limit}},
+	} {
+		c.event.Tree, c.event.TimeoutKill = true, limit
+		if _, actions := Next(c.state, c.event); !slices.Equal(deadlines(actions), c.want) {
+			t.Errorf("%s: deadlines %v, want %v", c.name, deadlines(actions), c.want)
+		}
+	}
+}

@@ -325,13 +325,7 @@ func (s *Supervisor) do(actions []Action) {
 		case Pause:
 			s.setPause(a)
 		case Deadline:
-			stop(s.deadline)
-			pid := s.pid
-			s.deadline = s.after(a.For, func() {
-				if s.pid == pid {
-					s.event(Event{Kind: Overdue})
-				}
-			})
+			s.setDeadline(a.For)
 		case Freeze:
 			s.tree((*record).freeze)
 		case Thaw:
@@ -365,6 +359,17 @@ func (s *Supervisor) setPause(a Action) {
 		}
 	})
 	s.pause = mine
+}
+
+func (s *Supervisor) setDeadline(after time.Duration) {
+	stop(s.deadline)
+	var mine *time.Timer
+	mine = s.after(after, func() {
+		if s.deadline == mine {
+			s.event(Event{Kind: Overdue})
+		}
+	})
+	s.deadline = mine
 }
 
 // Kill sends KILL to whatever still runs.
@@ -410,6 +415,8 @@ func (p process) Exited(e reaper.Exit) {
 // start executes run, on the lane.
 func (s *Supervisor) start() {
 	s.started = time.Now()
+	stop(s.deadline)
+	s.deadline = nil
 	launch := s.launcher()
 	quick := s.quick()
 	info := s.info()
@@ -551,7 +558,6 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	}
 	s.pid = 0
 	s.since = tai64.FromTime(at)
-	stop(s.deadline)
 	if e.Launch != nil {
 		s.starts--
 		s.lane.Do(func() {

@@ -54,8 +54,9 @@ func TestMemoryUsage(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.needController("memory")
-	s := h.service("web", leader, "cgroup/memory.max", "64M\n")
+	s := h.service("web", "echo up >>said\nexec sleep 1000000", "cgroup/memory.max", "64M\n")
 	h.open()
+	s.says("up")
 	v := s.phase("up")
 	if v.Usage == nil || v.Usage.Memory == nil || *v.Usage.Memory == 0 {
 		t.Errorf("its usage is %+v", v.Usage)
