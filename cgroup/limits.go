@@ -68,6 +68,18 @@ func (g *Group) Limits(dir string) error {
 	return limitErrors(errs)
 }
 
+// Unlimited is Limits where there are no groups, and why: it names each limit in dir, which cannot be in force.
+func Unlimited(dir string, why error) error {
+	files, errs := readLimits(dir)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		errs = append(errs, fmt.Errorf("%s/%s: there are no cgroups here: %w", filepath.Base(dir), name, why))
+	}
+	if errs == nil {
+		return nil
+	}
+	return limitErrors(errs)
+}
+
 // limitErrors are errors in one line.
 type limitErrors []error
 

@@ -43,6 +43,7 @@ func (g *groups) open() (err error) {
 // of gives a new entry its groups, where there are any. They are made ahead of the service's start.
 func (g *groups) of(e *entry) {
 	if err := g.open(); err != nil {
+		g.d.host.NoGroups = err
 		g.d.messages.warn("", "no cgroups: %v; what services leave behind is known by its session and its parent only", err)
 	}
 	if g.tree == nil {

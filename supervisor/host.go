@@ -33,6 +33,7 @@ type Host struct {
 	Env        []string
 	Format     fsstate.Format // of the status files
 	NeedGroups bool           // run is not to be executed outside its cgroup
+	NoGroups   error          // why there are no cgroups, where there should be: none with a limit is executed
 	Stderr     int            // of every process
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 	"upkeep/reaper"
 	"upkeep/tai64"
@@ -31,14 +32,21 @@ func (r *record) reportTree(s *Supervisor, err error) {
 // why, if run must not be executed: with a limit that cannot be, or beside what a kill-tree file wants gone.
 func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definition) bool {
 	r := &s.record
+	limits := filepath.Join(path, "cgroup")
 	if r.group == nil {
-		return true
+		if s.host.NoGroups == nil {
+			return true
+		}
+		err := cgroup.Unlimited(limits, s.host.NoGroups)
+		if err != nil {
+			s.host.PostLater(func() { s.startFailed(err, "") })
+		}
+		return err == nil
 	}
 	if r.unwatch != nil {
 		r.unwatch()
 		r.unwatch = nil
 	}
-	limits := filepath.Join(path, "cgroup")
 	if !r.made {
 		r.makeTree()
 	}

@@ -79,6 +79,22 @@ func TestAutoWithout(t *testing.T) {
 	}
 }
 
+// TestLimitWithout: without cgroups a service with a limit is not started, and it is said why.
+func TestLimitWithout(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	needMounts(t)
+	s := h.service("web", "echo up >>said\nexec sleep 1000000", "cgroup/pids.max", "10\n")
+	other := h.service("web2", "echo up >>said\nexec sleep 1000000")
+	h.Upkeep = h.launch(nil, rig.Helper(t, "readonly"))
+	other.says("up")
+	h.EventuallySays("web: cannot start ./run: cgroup/pids.max", "no cgroups", "read-only")
+	s.says()
+	s.remove("cgroup/pids.max")
+	s.says("up")
+	h.ends(syscall.SIGTERM, slack)
+}
+
 func needMounts(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command("/bin/true")
