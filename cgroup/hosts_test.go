@@ -69,6 +69,7 @@ func TestHosts(t *testing.T) {
 	for what, test := range map[string]struct {
 		setup  string
 		nobody bool
+		theirs bool // the group's directory, not its files, belongs to nobody, and somebody else is there
 		want   string
 	}{
 		"read-only":  {setup: `mount -o remount,bind,ro "$1"`, want: point + " is mounted read-only"},
@@ -78,6 +79,7 @@ func TestHosts(t *testing.T) {
 		"a container, read-only":       {setup: `mount --bind "$1$2" "$1"; mount -o remount,bind,ro "$1"`, want: point + " is mounted read-only"},
 		"a container with a namespace": {setup: `exec unshare -C sh -c 'umount -l "$1"; mount -t cgroup2 none "$1" && exec "$2"' sh "$1" "$3"`, want: filepath.Base(point) + " 0 <nil> <nil>"},
 		"no permission":                {nobody: true, want: "cannot make " + g.Path() + "/upkeep-stranger-*: permission denied"},
+		"half of the permissions":      {nobody: true, theirs: true, want: "cannot write to " + g.Path() + "/upkeep-stranger-*/supervisor/cgroup.procs: permission denied"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir, err := os.Open(g.Path())
@@ -94,12 +96,22 @@ func TestHosts(t *testing.T) {
 					Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
 				}
 			}
+			if test.theirs {
+				if err := os.Chown(g.Path(), 65534, 65534); err != nil {
+					t.Fatal(err)
+				}
+				defer os.Chown(g.Path(), 0, 0)
+				run(t, g, `echo ready; exec sleep 1000`).expect("ready")
+			}
 			cmd.Dir = "/"
 			cmd.Env = append(os.Environ(), "CGROUP_TEST_ROLE=stranger")
 			out, err := cmd.CombinedOutput()
 			got := strings.TrimSpace(string(out))
 			if same, _ := path.Match(test.want, got); err != nil || !same {
 				t.Errorf("it said %q (%v), want %q", got, err, test.want)
+			}
+			if left, _ := filepath.Glob(g.Path() + "/*/cgroup.procs"); len(left) > 0 {
+				t.Errorf("it has left %q", left)
 			}
 		})
 	}

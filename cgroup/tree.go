@@ -63,6 +63,7 @@ func (h host) open(o Options) (*Tree, error) {
 		t.origin = t.place
 	}
 	if err := t.occupy(); err != nil {
+		t.leave()
 		return nil, explain(err)
 	}
 	// What svstat shows is counted for each service; other controllers wait until a limit needs them.
@@ -216,6 +217,16 @@ func (t *Tree) occupy() error {
 	return nil
 }
 
+// leave gives BASE up if there is nothing in it.
+func (t *Tree) leave() {
+	switch {
+	case t.base != t.place:
+		rmdir(t.base)
+	case len(subgroups(t.base)) == 0:
+		clearMark(t.base)
+	}
+}
+
 const procs = "cgroup.procs"
 
 // clear moves what is in BASE to the group at self. Processes may come while it does.
@@ -274,10 +285,6 @@ func (t *Tree) Close() error {
 	if move(pids, t.origin) < len(pids) || exists(self) && rmdir(self) != nil {
 		return nil
 	}
-	if t.base == t.place {
-		clearMark(t.base)
-	} else {
-		rmdir(t.base)
-	}
+	t.leave()
 	return nil
 }
