@@ -221,6 +221,7 @@ func helpTable() []helpEntry {
 				{"--state=DIR", "keep supervise/ of each service in DIR/NAME"},
 				{"--stop-timeout=TIME", "from the order to stop to the KILL of what is left"},
 				{"--prune", "stop a service when its entry is removed"},
+				{"--guard", "run below a parent that starts it again when it is killed"},
 				{"--cgroup=HOW", "a cgroup for each service: auto, off, require, or below a directory"},
 			}},
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 const upkeepUsage = "upkeep: usage: upkeep [--status=runit|encore|daemontools|s6] [--state=DIR]" +
-	" [--stop-timeout=TIME] [--prune] [--cgroup=auto|off|require|DIR] [ROOT] [-- COMMAND [ARG...]]"
+	" [--stop-timeout=TIME] [--prune] [--guard] [--cgroup=auto|off|require|DIR] [ROOT] [-- COMMAND [ARG...]]"
 
 // upkeep is the daemon: it supervises every service directory below ROOT, which is /service unless it
 // is given.
@@ -40,6 +40,9 @@ func (c *call) supervise(program, root string, config daemon.Config, err error) 
 	}
 	if machine := daemon.OnMachine(); machine != nil {
 		machine.Run(config, err) // for good
+	}
+	if err == nil && config.Guard {
+		return daemon.Guard(program, withoutGuard(c.args))
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		e, _ := findHelp(program)
@@ -68,6 +71,7 @@ func parseUpkeep(args []string) (daemon.Config, error) {
 	options.StringVar(&config.State, "state", "", "")
 	options.DurationVar(&config.StopTimeout, "stop-timeout", 9*time.Second, "")
 	options.BoolVar(&config.Prune, "prune", false, "")
+	options.BoolVar(&config.Guard, "guard", false, "")
 	options.Func("status", "", func(name string) (err error) {
 		config.Status, err = fsstate.ParseFormat(name)
 		return err
@@ -102,6 +106,19 @@ func parseUpkeep(args []string) (daemon.Config, error) {
 		return config, errManyRoots
 	}
 	return config, nil
+}
+
+// withoutGuard are the arguments of the daemon that a guard runs.
+func withoutGuard(args []string) []string {
+	n := slices.Index(args, "--")
+	if n < 0 {
+		n = len(args)
+	}
+	options := slices.DeleteFunc(slices.Clone(args[:n]), func(a string) bool {
+		name, _, _ := strings.Cut(a, "=")
+		return name == "--guard" || name == "-guard"
+	})
+	return append(options, args[n:]...)
 }
 
 var errManyRoots = errors.New("more than one root")

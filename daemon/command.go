@@ -51,8 +51,8 @@ func (c *command) resume() bool {
 	switch {
 	case d.handed != nil:
 		p = d.handed.command
-	case d.host.Crashed:
-		if i, err := d.home.Last(fsstate.HomeCommand); err == nil && d.ours(i) {
+	default:
+		if i, err := c.last(); err == nil && d.ours(i) {
 			p = reaper.Process{Pid: i.Pid, Start: i.Start}
 		}
 	}
@@ -77,10 +77,28 @@ func (c *command) record(phase string) {
 	d := c.d
 	i := fsstate.Info{World: d.host.World, Pid: c.pid, Phase: phase, Start: d.host.Reaper.StartTime(c.pid)}
 	d.scan.lane.Do(func() {
-		if err := d.home.Write(fsstate.HomeCommand, i.Append(nil)); err != nil {
+		var err error
+		if kept := os.Getenv(guardVar); kept != "" {
+			err = os.WriteFile(kept, i.Append(nil), 0o600)
+		} else {
+			err = d.home.Write(fsstate.HomeCommand, i.Append(nil))
+		}
+		if err != nil {
 			d.messages.warn("", "%v; after a crash the command would be started a second time", err)
 		}
 	})
+}
+
+// last is what was recorded last: the guard's memory is better than a root's, which there may not be.
+func (c *command) last() (fsstate.Info, error) {
+	if kept := os.Getenv(guardVar); kept != "" {
+		line, err := os.ReadFile(kept)
+		if err != nil {
+			return fsstate.Info{}, err
+		}
+		return fsstate.ParseInfo(line)
+	}
+	return c.d.home.Last(fsstate.HomeCommand)
 }
 
 // startAlone starts the main command where there is nothing else to start.

@@ -30,6 +30,7 @@ type Config struct {
 	Status      fsstate.Format
 	StopTimeout time.Duration // from the order to stop to the KILL of what is left
 	Prune       bool          // a service whose entry is removed is stopped
+	Guard       bool          // the daemon is to be the child of a guard
 	Cgroup      cgroup.Policy
 	CgroupDir   string   // of the unified hierarchy, instead of where upkeep was started; or ""
 	Command     []string // the main command, or none
@@ -231,6 +232,7 @@ func (m *machinery) finish(code int) {
 // Run supervises a root until a signal, the main command or an essential service ends it, and returns
 // the exit code. The error says why it could not begin.
 func Run(c Config) (int, error) {
+	defer sayEnded()
 	signals, deaths := catchSignals()
 	if err := harden(); err != nil {
 		return exitSystem, err

@@ -69,10 +69,7 @@ func (d *daemon) found(name string, id fsstate.ID) {
 	delete(d.scan.problems, name)
 	e := d.entries[id]
 	if e == nil {
-		e = &entry{d: d, id: id, since: time.Now(), name: name, path: filepath.Join(d.root, name), seen: scan}
-		d.entries[id] = e
-		d.groups.of(e)
-		e.prepare()
+		d.newEntry(name, filepath.Join(d.root, name), id).prepare()
 		return
 	}
 	if e.seen < scan { // the first of several names is the service's
@@ -85,6 +82,13 @@ func (d *daemon) found(name string, id fsstate.ID) {
 			e.prepare()
 		}
 	}
+}
+
+func (d *daemon) newEntry(name, path string, id fsstate.ID) *entry {
+	e := &entry{d: d, id: id, since: time.Now(), name: name, path: path, seen: d.scan.number}
+	d.entries[id] = e
+	d.groups.of(e)
+	return e
 }
 
 // rename follows a renamed entry: it stays the same service.
@@ -383,11 +387,15 @@ func (e *entry) removed() {
 			at += " " + filepath.Join(at, "log")
 		}
 		e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)
+		e.d.recordRemoved()
 	}
 }
 
 func (e *entry) forget() {
 	delete(e.d.entries, e.id)
+	if e.gone {
+		e.d.recordRemoved()
+	}
 	e.d.groups.forget(e)
 	if e.real != "" {
 		e.d.watch.forget(e.real, e)

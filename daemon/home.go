@@ -47,6 +47,12 @@ func (d *daemon) ours(i fsstate.Info) bool {
 	return i.World == d.host.World && i.World != "" && i.Phase != phaseGone
 }
 
+// isAlive tells whether the process that was recorded in this world still is.
+func isAlive(i fsstate.Info) bool {
+	p, err := reaper.Look(i.Pid)
+	return err == nil && p.Start == i.Start
+}
+
 // What a daemon records of itself.
 const (
 	phaseUp   = "up"

@@ -13,7 +13,7 @@ import (
 
 // managerVariables are what a service manager says in our environment to us alone. A service that had
 // them would speak for us.
-var managerVariables = [...]string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+var managerVariables = [...]string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", guardVar}
 
 // withoutManager returns an environment as services and the main command get it.
 func withoutManager(env []string) []string {

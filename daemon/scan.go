@@ -164,6 +164,7 @@ func (d *daemon) unlisted(number int, names []string) {
 	if !sc.complete {
 		sc.complete = true
 		d.resumed()
+		d.findRemoved()
 		d.startCommand()
 	}
 	d.scanned()

@@ -197,8 +197,11 @@ func (d *Dir) Complete(status, resume []byte) error {
 }
 
 // Resume reads supervise/resume.
-func (d *Dir) Resume() (Info, error) {
-	line, err := readShort(filepath.Join(d.super, "resume"))
+func (d *Dir) Resume() (Info, error) { return ReadResume(d.super) }
+
+// ReadResume reads the file resume of a supervise directory.
+func ReadResume(super string) (Info, error) {
+	line, err := readShort(filepath.Join(super, "resume"))
 	if err != nil {
 		return Info{}, err
 	}

@@ -66,19 +66,23 @@ func (r *Reaper) Kept(pid int) bool {
 }
 
 // Ended delivers the end of a process that was taken over from somebody else. How it has ended is known only
-// where the kernel keeps it (6.15).
-func (r *Reaper) Ended(pid int) {
+// where the kernel keeps it (6.15), and from when its parent has reaped it; unless that is not to be waited for
+// any longer, Ended returns false before.
+func (r *Reaper) Ended(pid int, longer bool) (delivered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.children[pid]
 	if c == nil || c.pidfd < 0 {
-		return
+		return true
+	}
+	e := Exit{Pid: pid}
+	if e.Status, e.Unknown = exitStatus(c.pidfd); e.Unknown && longer {
+		return false
 	}
 	delete(r.children, pid)
-	e := Exit{Pid: pid}
-	e.Status, e.Unknown = exitStatus(c.pidfd)
 	c.close()
 	c.exited(e)
+	return true
 }
 
 // exitStatus asks the kernel how the process of a pidfd has ended.
