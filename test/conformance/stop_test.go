@@ -83,7 +83,8 @@ func TestTermToSupervise(t *testing.T) {
 	})
 }
 
-// TestKilledSupervisor: after a KILL the service runs on, and a new supervisor starts a second one.
+// TestKilledSupervisor: after a KILL the service runs on. A new supervisor starts a second one; upkeep goes on
+// with the one that is there.
 func TestKilledSupervisor(t *testing.T) {
 	each(t, all, func(t *testing.T, p peer) {
 		h := newHouse(t, p)
@@ -99,6 +100,15 @@ func TestKilledSupervisor(t *testing.T) {
 			t.Fatal("the service has ended, too")
 		}
 		h.start(p.supervise(t, s.dir))
+		if p.name == "upkeep" { // diff("resume")
+			s.await("up/u 1")
+			if s.pid() != orphan {
+				t.Errorf("pid %d went on as %d", orphan, s.pid())
+			}
+			syscall.Kill(orphan, syscall.SIGTERM)
+			s.await("up/u 2 TERM")
+			return
+		}
 		s.await("up/u 2")
 		syscall.Kill(orphan, syscall.SIGTERM)
 		s.await("up/u 2 TERM")

@@ -104,8 +104,7 @@ func TestStopOfDown(t *testing.T) {
 	h.ends(syscall.SIGTERM, time.Second+slack)
 }
 
-// TestKilledDaemon: what a daemon that was killed has left is found again in its groups, and ends with the
-// next one.
+// TestKilledDaemon: what a daemon that was killed has left goes on in its groups, and ends with the next one.
 func TestKilledDaemon(t *testing.T) {
 	t.Run("shared group", func(t *testing.T) {
 		t.Parallel()
@@ -140,13 +139,17 @@ func (h *house) killed(t *testing.T, open func()) {
 	h.Wait()
 	lives(t, old...)
 	open()
-	s.says("up", "up")
-	rig.NewPid(t, s.dir, old[0])
+	harness.Eventually(t, "both are supervised again", func() bool {
+		now, ok := rig.StatusOf(filepath.Join(s.dir, "supervise"))
+		other, okToo := rig.StatusOf(filepath.Join(calm.dir, "supervise"))
+		return ok && okToo && now.Pid == old[0] && other.Pid == old[2] && supervised(s.dir) && supervised(calm.dir)
+	})
 	if now := s.group(); now != group {
 		t.Errorf("the group was %s and is %s", group, now)
 	}
 	lives(t, old...)
-	for _, pid := range append(old[:2:2], s.up()) {
+	s.says("up")
+	for _, pid := range old[:2:2] {
 		if now := groupOf(strconv.Itoa(pid), ""); now != group {
 			t.Errorf("%d is in %s", pid, now)
 		}
@@ -156,4 +159,13 @@ func (h *house) killed(t *testing.T, open func()) {
 		dies(t, pid)
 	}
 	harness.Eventually(t, "the group is gone", func() bool { return gone(group) })
+}
+
+// supervised tells whether somebody supervises a service directory, as svok does.
+func supervised(dir string) bool {
+	fd, err := syscall.Open(filepath.Join(dir, "supervise", "ok"), syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		syscall.Close(fd)
+	}
+	return err == nil
 }
