@@ -36,7 +36,7 @@ func (b *bench) rows() []row {
 			"descriptors per logged service and its logger", b.loggedDescriptors, number,
 			"≤ 4 + 3", atMost(7),
 		}, {
-			fmt.Sprintf("start until all %d run", n), b.median(startAll), duration,
+			fmt.Sprintf("start until all %d run, without cgroups", n), b.median(startAll), duration,
 			"≤ 0.5 × " + baseline, atMostTimes(0.5),
 		}, {
 			fmt.Sprintf("%d more entries at once until all run", n), b.median(moreAtOnce), duration,
@@ -52,6 +52,9 @@ func (b *bench) rows() []row {
 			"0 but for a rescan a minute", atMost(0.5),
 		}, {
 			fmt.Sprintf("idle, system calls per second, %d services", b.small()), b.median(idleSyscalls), number,
+			"", nil,
+		}, {
+			fmt.Sprintf("start until all %d run, each in a cgroup of its own", n), b.median(startTrees), duration,
 			"", nil,
 		}, {
 			fmt.Sprintf("what cgroups add to the start of %d", n), b.treeStart, percent,
