@@ -122,9 +122,8 @@ func (b *bench) giveUp(p peer, group string, err error) {
 	progress("%s %s: %v", group, p.name, err)
 }
 
-// measureStart takes the time from the supervisor's exec until the last of all services runs.
-// measureStart starts a full tree. The others make no cgroups, so upkeep makes none either; what they cost is a
-// figure of its own (trees.go).
+// measureStart takes the time from the supervisor's exec until the last of all services runs. The others make no
+// cgroups, so upkeep makes none either; what they cost is a figure of its own (trees.go).
 func (b *bench) measureStart(ctx context.Context, p peer, _ int) error {
 	q := p
 	if p.name == ours {
