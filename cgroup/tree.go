@@ -281,8 +281,15 @@ func (t *Tree) Close() error {
 	if err != nil && !gone(err) {
 		return err
 	}
+	others := slices.DeleteFunc(pids, func(pid int) bool { return pid == t.host.pid })
+	moved := move([]int{t.host.pid}, t.origin) == 1
+	// Who was found in the place, or came there since, stays in it.
+	home := t.origin
+	if t.base == t.place {
+		home = t.place
+	}
 	// That this is not allowed is no news: in a container, or below systemd, the group above is not ours.
-	if move(pids, t.origin) < len(pids) || exists(self) && rmdir(self) != nil {
+	if move(others, home) < len(others) || !moved || exists(self) && rmdir(self) != nil {
 		return nil
 	}
 	t.leave()

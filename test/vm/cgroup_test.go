@@ -65,7 +65,7 @@ var cgroupScenarios = []cgroupScenario{
 			"wait_for 'test -e /started && svstat /service/s | grep up.*pid'", "wait_for 'grep -q \"oom_kill [1-9]\" $group/memory.events'",
 			"wait_for 'svstat --long /service/s | grep -iE \"oom|out of memory\"'", "echo long tells it",
 			"wait_for 'svstat --json /service/s | grep -i oom | grep -vE \": (0|null|false)\"'", "echo json tells it",
-			"wait_for 'svstat /service/s | grep up'", "echo it is up again",
+			"wait_for 'svstat /service/s | grep s:.up'", "echo it is up again",
 		},
 		want: []string{"hungry", "long tells it", "json tells it", "it is up again"},
 	},
@@ -78,7 +78,7 @@ var cgroupScenarios = []cgroupScenario{
 		look: []string{
 			"wait_for 'grep -q \"max [1-9]\" $group/pids.events'", "echo the limit is reached",
 			"mkdir /service/.other; cp /bin/other /service/.other/run; mv /service/.other /service/other",
-			"wait_for 'svstat /service/other | grep up'", "echo others are started",
+			"wait_for 'svstat /service/other | grep other:.up'", "echo others are started",
 			"test $(cat $group/pids.current) -le 100 && echo it is contained",
 			"svc -d /service/s", "wait_for empty", "echo the bomb is gone",
 		},
@@ -105,6 +105,20 @@ var cgroupScenarios = []cgroupScenario{
 			"svc -c /service/s", "wait_for 'test $(events frozen) = 0'", "wait_for 'test $n -lt $(wc -l </beats)'", "echo it goes on",
 		},
 		want: []string{"it is frozen", "it stands still", "it goes on"},
+	},
+	{
+		name:    "a place with others in it",
+		service: tree{"run": script("exec sleep 1000000")},
+		look: []string{
+			"cd /sys/fs/cgroup; echo +memory +pids +cpu >cgroup.subtree_control; mkdir c",
+			"sleep 1000000 & other=$!; echo $other >c/cgroup.procs; place() { sed s,0::,, /proc/$other/cgroup; }",
+			"mkdir -p /b/web/cgroup; cp /bin/other /b/web/run; echo 50000 100000 >/b/web/cgroup/cpu.max",
+			"upkeep --cgroup=/sys/fs/cgroup/c /b & upkeep=$!", "wait_for 'svstat /b/web | grep web:.up'",
+			"echo the limit is $(cat c/web/run/cpu.max)", "echo the other is in $(place)",
+			"kill $upkeep; wait $upkeep; echo it ended with $?", "echo the other is in $(place) again",
+			"find c -type d | sed 's/^/there is /'",
+		},
+		want: []string{"the limit is 50000 100000", "the other is in /c/supervisor", "it ended with 0", "the other is in /c again", "there is c"},
 	},
 	{
 		name:    "removed",
