@@ -60,7 +60,9 @@ func unescapeMount(s string) string {
 }
 
 // has tells whether it is the v1 hierarchy of a controller.
-func (m mount) has(controller string) bool { return !m.unified && slices.Contains(m.options, controller) }
+func (m mount) has(controller string) bool {
+	return !m.unified && slices.Contains(m.options, controller)
+}
 
 // below returns where in the file system the group called path is, and whether it is in what is mounted.
 func (m mount) below(path string) (dir string, ok bool) {

@@ -70,8 +70,7 @@ func candidate(t *testing.T, name string) string {
 	return ""
 }
 
-// unitScenario runs below systemd. Killing the daemon comes last: so far its services run on, and the
-// next daemon does not know them.
+// unitScenario runs below systemd. At its end the daemon is killed and then replaced, and all goes on.
 var unitScenario = script(
 	"mkdir -p /service/web /service/logged/log",
 	"cp /mnt/bin/* /usr/local/bin; cp /mnt/units/* /etc/systemd/system",
@@ -96,10 +95,23 @@ var unitScenario = script(
 	"echo members: $(members)", "test -e /sys/fs/cgroup/system.slice/upkeep.service || echo no group is left",
 	"grep -ls /service/ /proc/[0-9]*/environ", "for p in /proc/[0-9]*; do readlink $p/cwd; done | grep /service",
 
+	"pids() { cat /service/*/supervise/status /service/*/log/supervise/status | od -An -tx1 -w20 -v | cut -c37-48; }",
 	"systemctl start upkeep; old=$(systemctl show -p MainPID --value upkeep)",
+	"wait_for 'systemctl show -p StatusText upkeep | grep \"3 up\"'", "before=$(pids)",
 	"kill -KILL $old; wait_for 'systemctl show -p NRestarts upkeep | grep =1'",
 	"wait_for 'systemctl is-active upkeep'", "show restarts NRestarts; show active ActiveState",
 	"test $(systemctl show -p MainPID --value upkeep) != $old && echo another daemon",
+	"wait_for 'systemctl show -p StatusText upkeep | grep \"3 up\"'",
+	"test \"$(pids)\" = \"$before\" && echo the same services",
+
+	"cp /mnt/bin/upkeep /usr/local/bin/new; mv /usr/local/bin/new /usr/local/bin/upkeep",
+	"old=$(systemctl show -p MainPID --value upkeep)",
+	"upkeep ctl upgrade >/dev/null; echo upgrade: $?", "upkeep ctl status | grep resumed",
+	"test $(systemctl show -p MainPID --value upkeep) = $old && echo the same daemon",
+	"wait_for 'systemctl show -p StatusText upkeep | grep \"3 up\"'", "show active ActiveState",
+	"test \"$(pids)\" = \"$before\" && echo the same services",
+
+	"systemctl stop upkeep; echo stop: $?", "show result Result", "echo members: $(members)",
 	"echo over",
 )
 
@@ -125,7 +137,9 @@ func TestUnit(t *testing.T) {
 	m.inOrder("start: 0", "active: active", "type: notify", "/service/web: up", "text: 2 services, 2 up, 0 down", "status: \"2 services, 2 up, 0 down\"",
 		"members: 4", "reload: 0", "active: active", "text: 3 services, 3 up, 0 down",
 		"stop: 0", "active: inactive", "result: success", "members: 0", "no group is left",
-		"restarts: 1", "active: active", "another daemon")
+		"restarts: 1", "active: active", "another daemon", "the same services",
+		"upgrade: 0", "resumed 1", "the same daemon", "active: active", "the same services",
+		"stop: 0", "result: success", "members: 0")
 	for _, line := range m.said() {
 		if strings.HasPrefix(line, "/proc/") || strings.HasPrefix(line, "/service/") && line != "/service/web: up" {
 			t.Errorf("left after the stop: %s", line)
