@@ -85,7 +85,9 @@ func (g *guard) reap(deaths *reaper.Deaths) {
 func (g *guard) Started(pid int) { g.started <- pid }
 
 func (g *guard) Exited(e reaper.Exit) {
-	g.ended <- daemonEnd{e, e.Status.Exited() && g.name == endedName}
+	const broken = 2                                                                  // the exit code of a Go program that has broken down
+	ordered := g.name == endedName || g.name == "" && e.Status.ExitStatus() != broken // without /proc it has no name
+	g.ended <- daemonEnd{e, e.Status.Exited() && ordered}
 }
 
 func (g *guard) run(signals <-chan os.Signal) int {

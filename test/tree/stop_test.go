@@ -142,7 +142,7 @@ func (h *house) killed(t *testing.T, open func()) {
 	harness.Eventually(t, "both are supervised again", func() bool {
 		now, ok := rig.StatusOf(filepath.Join(s.dir, "supervise"))
 		other, okToo := rig.StatusOf(filepath.Join(calm.dir, "supervise"))
-		return ok && okToo && now.Pid == old[0] && other.Pid == old[2] && supervised(s.dir) && supervised(calm.dir)
+		return ok && okToo && now.Pid == old[0] && other.Pid == old[2] && rig.Supervised(s.dir) && rig.Supervised(calm.dir)
 	})
 	if now := s.group(); now != group {
 		t.Errorf("the group was %s and is %s", group, now)
@@ -159,13 +159,4 @@ func (h *house) killed(t *testing.T, open func()) {
 		dies(t, pid)
 	}
 	harness.Eventually(t, "the group is gone", func() bool { return gone(group) })
-}
-
-// supervised tells whether somebody supervises a service directory, as svok does.
-func supervised(dir string) bool {
-	fd, err := syscall.Open(filepath.Join(dir, "supervise", "ok"), syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if err == nil {
-		syscall.Close(fd)
-	}
-	return err == nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"upkeep/test/harness"
@@ -127,4 +128,13 @@ func Client(t testing.TB, name string, args ...string) string {
 		t.Fatalf("%s %v: %v", name, args, err)
 	}
 	return string(out)
+}
+
+// Supervised tells whether somebody supervises a service directory, as svok does.
+func Supervised(dir string) bool {
+	fd, err := syscall.Open(filepath.Join(dir, "supervise", "ok"), syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		syscall.Close(fd)
+	}
+	return err == nil
 }
