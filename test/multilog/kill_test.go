@@ -67,7 +67,7 @@ type record struct {
 var numbered = regexp.MustCompile(`^(\d{8}) x{60}$`)
 
 // held is the most that a logger holds that is not on file: one read, in lines.
-const held = 1<<16/70 + 2
+const held = 1<<17/70 + 2
 
 func line(n int) string { return fmt.Sprintf("%08d %s\n", n, strings.Repeat("x", 60)) }
 
