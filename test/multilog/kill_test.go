@@ -265,6 +265,27 @@ func TestFullDiskPauses(t *testing.T) {
 	}
 }
 
+// TestFileSizeLimit: it is a full disk, too, though the original dies of it.
+func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := startLogger(t, dir, "/bin/sh", "-c", `ulimit -f 8; exec "$0" ./d`, harness.Bin(t, "multilog"))
+	text := strings.Repeat("y\n", 3000)
+	l.say(text)
+	harness.Eventually(t, "it warns", func() bool { return l.Output() != "" })
+	if got, want := l.Output(), "multilog: warning: unable to write to ./d/current, pausing: file too big\n"; got != want {
+		t.Errorf("it said %q, want %q", got, want)
+	}
+	none := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if err := unix.Prlimit(l.Cmd.Process.Pid, unix.RLIMIT_FSIZE, &none, nil); err != nil {
+		harness.Skip(t, "cannot lift the limit: %v", err)
+	}
+	l.write.Close()
+	if code := l.Wait(); code != 0 || all(t, dir+"/d") != text {
+		t.Errorf("exit code %d, %q", code, all(t, dir+"/d"))
+	}
+}
+
 // TestFailingProcessor: it is run again until it succeeds.
 func TestFailingProcessor(t *testing.T) {
 	t.Parallel()
