@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inward changes what softlimit is to do where that is to run another of our commands under a limit on memory:
-// the runtime reserves more, before a command begins, than such limits are made for. Of "softlimit -m N
-// setuidgid A prog" it makes "setuidgid A softlimit -m N prog". A command that does not become another program
-// goes without the limit; it is made to get along with little.
+// inward changes what softlimit is to do where that is to run another of our commands under a limit on memory,
+// or on processes: the runtime reserves more, before a command begins, than such limits are made for. Of
+// "softlimit -m N setuidgid A prog" it makes "setuidgid A softlimit -m N prog". A command that does not become
+// another program goes without the limit; it is made to get along with little.
 func inward(argv, env []string, changes []limitChange) ([]string, []limitChange) {
-	if !slices.ContainsFunc(changes, limitChange.onMemory) || slices.ContainsFunc(changes, limitChange.isWrong) || !isOurs(argv[0], env) {
+	if !slices.ContainsFunc(changes, limitChange.unbearable) || slices.ContainsFunc(changes, limitChange.isWrong) || !isOurs(argv[0], env) {
 		return argv, changes
 	}
 	var options []string
@@ -33,7 +33,7 @@ func inward(argv, env []string, changes []limitChange) ([]string, []limitChange)
 	}
 	return argv, slices.DeleteFunc(slices.Clone(changes), func(l limitChange) bool {
 		// The stack is a part of -m. To have no limit takes privileges that the next command may give up.
-		return (l.onMemory() || l.resource == unix.RLIMIT_STACK) && l.value != "-"
+		return (l.unbearable() || l.resource == unix.RLIMIT_STACK) && l.value != "-"
 	})
 }
 

@@ -163,9 +163,10 @@ func optionLimits(letter byte) []int {
 	return nil
 }
 
-// onMemory tells whether it may be more than the runtime of a Go program bears.
-func (l limitChange) onMemory() bool {
-	return l.resource == unix.RLIMIT_AS || l.resource == unix.RLIMIT_DATA
+// unbearable tells whether a Go program may be unable to start because of it. A process is to the kernel what
+// a thread is to the runtime; root may have any number of them.
+func (l limitChange) unbearable() bool {
+	return l.resource == unix.RLIMIT_AS || l.resource == unix.RLIMIT_DATA || l.resource == unix.RLIMIT_NPROC && syscall.Getuid() != 0
 }
 
 // isWrong tells whether the value is none.

@@ -86,6 +86,14 @@ func TestSoftlimitOfAUser(t *testing.T) {
 			}
 		}
 	}
+	// So few processes leave no room for the threads of the second one, which is ours, too.
+	for _, limit := range []string{"1", "3", "6"} {
+		args := append(slices.Clone(setpriv), `exec "$0" "$@"`, ours, "-p", limit, ours, "-c", "0", "/bin/sh", "-c", "ulimit -Sc; ulimit -Sp")
+		got := run{args: args, dir: "/"}.of(t, "setpriv")
+		if want := (result{stdout: "0\n" + limit + "\n"}); got != want {
+			t.Errorf("softlimit -p %s: %v", limit, got)
+		}
+	}
 }
 
 // forAnyone is a directory with a copy of our softlimit that every user may run.
