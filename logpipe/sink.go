@@ -3,9 +3,9 @@ package logpipe
 const (
 	// blockSize is the most that is read at once. The size of what is written follows from it, and the larger
 	// that is, the less the kernel has to do for each page.
-	blockSize = 128 << 10
+	blockSize = 112 << 10
 	// stampRoom is for the stamps of a block of ordinary lines, see Log.space.
-	stampRoom = 48 << 10
+	stampRoom = 32 << 10
 	// ownBuffer is for scripts of which there may be many directories.
 	ownBuffer = 16 << 10
 )
