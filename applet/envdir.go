@@ -2,6 +2,7 @@ package applet
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -60,14 +61,18 @@ func fileChange(name string, content []byte) string {
 }
 
 // namesHere lists the working directory in the order of the file system: two names can stand for one
-// variable.
+// variable. In one that has been removed there are none.
 func namesHere() ([]string, error) {
 	f, err := os.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return f.Readdirnames(-1)
+	names, err := f.Readdirnames(-1)
+	if errors.Is(err, syscall.ENOENT) {
+		err = nil
+	}
+	return names, err
 }
 
 // prefixOption parses the options of envdir and envini.

@@ -11,6 +11,7 @@ import (
 // copies that a program which closes some descriptors leaves one open. Signals to fghack reach fghack
 // alone.
 func fghack(c *call) int {
+	plainSignals()
 	if len(c.args) == 0 {
 		return c.usage("fghack: usage: fghack child")
 	}
@@ -18,9 +19,12 @@ func fghack(c *call) int {
 	if err != nil {
 		return c.fatal("fghack", "unable to create pipe", err)
 	}
+	files, err := watch.files()
+	if err != nil {
+		return c.fatal("fghack", "unable to create pipe", err)
+	}
 	env := environ()
 	paths := programPaths(c.args[0], env)
-	files := watch.files()
 	var pid int
 	errno := firstToRun(len(paths), func(i int) syscall.Errno {
 		var err error
@@ -64,18 +68,35 @@ func newHolderPipe() (holderPipe, error) {
 }
 
 // files are the descriptors of the child: those that we were given, and the writing end at the 31 lowest
-// other numbers.
-func (p holderPipe) files() []uintptr {
+// other numbers, or at as many of them as may be open.
+func (p *holderPipe) files() ([]uintptr, error) {
+	limit := unix.Rlimit{Cur: unix.RLIM_INFINITY}
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) // without it as if there were none
+	// The end itself and one more that a fork needs have to be above those of the child, or the fork makes
+	// room above them by the dozen. What else is open there is not looked for.
+	const above = 8
+	isWrite := ^uintptr(0)
 	files := []uintptr{0, 1, 2}
-	for copies := 0; copies < 31; {
+	for copies := 0; copies == 0 || copies < 31 && uint64(len(files)+above) < limit.Cur; {
 		if n := len(files); inherited(n) {
 			files = append(files, uintptr(n))
 			continue
 		}
-		files = append(files, uintptr(p.write))
+		files = append(files, isWrite)
 		copies++
 	}
-	return files
+	write, err := unix.FcntlInt(uintptr(p.write), unix.F_DUPFD_CLOEXEC, len(files))
+	if err != nil {
+		return nil, err
+	}
+	syscall.Close(p.write)
+	p.write = write
+	for n, fd := range files {
+		if fd == isWrite {
+			files[n] = uintptr(write)
+		}
+	}
+	return files, nil
 }
 
 // inherited tells whether a descriptor is one that we were given. Those that we or the runtime have opened

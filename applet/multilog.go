@@ -37,6 +37,8 @@ func multilog(c *call) int {
 	syscall.Umask(0o022)
 	// A lost standard error costs alerts, not the log. Nobody reads the channel.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// A limit on the size of files (XFSZ) makes it pause like a full disk.
+	plainSignals(syscall.SIGTERM, syscall.SIGALRM, syscall.SIGPIPE, syscall.SIGXFSZ)
 
 	log, err := logpipe.OpenLog(logpipe.ParseScript(c.args), logpipe.Environment{
 		Start:  unix.AT_FDCWD,

@@ -9,6 +9,7 @@ import (
 // argument, for ps. The first three of them are always "...". It says nothing, and exits with 0 at
 // the end of input, 100 for a last argument that is too short, 111 for an error of reading.
 func readproctitle(c *call) int {
+	plainSignals()
 	if len(c.args) == 0 {
 		return exitPermanent
 	}

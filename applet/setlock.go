@@ -9,6 +9,7 @@ import (
 // setlock runs a program that holds a lock: the descriptor of the locked file stays open in it, and the lock
 // lasts until it and all that inherit the descriptor have ended.
 func setlock(c *call) int {
+	plainSignals()
 	const usage = "setlock: usage: setlock [ -nNxX ] file program [ arg ... ]"
 	g := &getopt{prog: c.argv0, letters: "nNxX", args: c.args, stderr: c.stderr}
 	how, quiet := syscall.LOCK_EX, false

@@ -38,6 +38,8 @@ func softlimit(c *call) int {
 	}
 	if bad || len(g.args) == 0 {
 		complaint.WriteString(softlimitUsage + "\n")
+	} else {
+		g.args, changes = inward(g.args, env, changes)
 	}
 
 	// A collection could start threads, and a stack that grows needs memory.
@@ -159,6 +161,28 @@ func optionLimits(letter byte) []int {
 		return []int{unix.RLIMIT_CPU}
 	}
 	return nil
+}
+
+// unbearable tells whether a Go program may be unable to start because of it. A process is to the kernel what
+// a thread is to the runtime; root may have any number of them.
+func (l limitChange) unbearable() bool {
+	return l.resource == unix.RLIMIT_AS || l.resource == unix.RLIMIT_DATA || l.resource == unix.RLIMIT_NPROC && syscall.Getuid() != 0
+}
+
+// isWrong tells whether the value is none.
+func (l limitChange) isWrong() bool {
+	_, ok := scanLimit(l.value)
+	return !ok && l.value != "=" && l.value != "-"
+}
+
+// option is the option that makes the change alone.
+func (l limitChange) option() string {
+	for _, letter := range "acdfloprst" {
+		if optionLimits(byte(letter))[0] == l.resource {
+			return "-" + string(letter)
+		}
+	}
+	return ""
 }
 
 // badLimit is what apply returns for a value that is none.

@@ -46,6 +46,7 @@ func stampOf(t time.Time) tai64.Label {
 // before more is read, so that a part of a line is passed on at once. finish, unless nil, adds what is to
 // follow at the end of input. Errors are told by the exit code alone.
 func (c *call) filter(change func(dst, src []byte) []byte, finish func(dst []byte) []byte) int {
+	plainSignals()
 	in := make([]byte, 16<<10)
 	var out []byte
 	for {

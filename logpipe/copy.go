@@ -2,13 +2,9 @@ package logpipe
 
 import "golang.org/x/sys/unix"
 
-const (
-	// blockSize is the most that is read at once.
-	blockSize = 64 << 10
-	// pipeSize lets the writer go on while a block is written. It is not more because the kernel limits
-	// what the pipes of a user may hold together, and cripples the next pipe of who exceeds that.
-	pipeSize = 256 << 10
-)
+// pipeSize lets the writer go on while a block is written. It is not more because the kernel limits what the
+// pipes of a user may hold together, and cripples the next pipe of who exceeds that.
+const pipeSize = 256 << 10
 
 // Copy logs what it reads from fd, until that ends or it is asked to stop: then it reads no further than
 // to the end of the line. A read error is an end. Before it reads it puts on file what it has read, and
@@ -17,9 +13,8 @@ func (l *Log) Copy(fd int, requests *Requests) {
 	if size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0); err == nil && size < pipeSize {
 		unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // else it stays as it is
 	}
-	block := make([]byte, blockSize)
-	for {
-		l.flush()
+	for stopping := false; ; {
+		block := l.input()
 		asked := requests.hear()
 		if asked&Rotate != 0 {
 			l.Rotate()
@@ -28,10 +23,13 @@ func (l *Log) Copy(fd int, requests *Requests) {
 			l.Reopen()
 		}
 		if asked&Stop != 0 {
-			block = block[:1] // for what is left of the line
+			stopping = true
 		}
-		if len(block) == 1 && !l.midLine() {
-			return
+		if stopping {
+			if !l.midLine() {
+				return
+			}
+			block = block[:1] // for what is left of the line
 		}
 		if !requests.wait(fd) {
 			continue
@@ -43,6 +41,6 @@ func (l *Log) Copy(fd int, requests *Requests) {
 		if n <= 0 {
 			return
 		}
-		l.take(block[:n])
+		l.take(n)
 	}
 }

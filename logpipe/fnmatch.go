@@ -78,18 +78,23 @@ func bracket(pattern string, p int, c byte) (next int, ok, closed bool) {
 		}
 		low, after, ok := member(pattern, p)
 		if !ok {
-			return 0, false, false
+			return 0, false, isSymbol(pattern, p)
 		}
 		high := low
 		if after+1 < len(pattern) && pattern[after] == '-' && pattern[after+1] != ']' {
-			if high, after, ok = member(pattern, after+1); !ok {
-				return 0, false, false
+			from := after + 1
+			if high, after, ok = member(pattern, from); !ok {
+				return 0, false, isSymbol(pattern, from)
 			}
 		}
 		matched = matched || low <= c && c <= high
 		p = after
 	}
 }
+
+// isSymbol tells whether a collating symbol starts at p: [.x.]. The C locale has none of more than one byte,
+// and with such a one nothing matches.
+func isSymbol(pattern string, p int) bool { return strings.HasPrefix(pattern[p:], "[.") }
 
 // member reads one byte of a bracket expression: itself, quoted, or as [.x.] or [=x=].
 func member(pattern string, p int) (c byte, after int, ok bool) {
@@ -102,6 +107,9 @@ func member(pattern string, p int) (c byte, after int, ok bool) {
 	rest := pattern[p:]
 	if len(rest) >= 5 && rest[0] == '[' && (rest[1] == '.' || rest[1] == '=') && rest[3] == rest[1] && rest[4] == ']' {
 		return rest[2], p + 5, true
+	}
+	if isSymbol(pattern, p) {
+		return 0, 0, false
 	}
 	return pattern[p], p + 1, true
 }

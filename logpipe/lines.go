@@ -2,11 +2,21 @@ package logpipe
 
 import "bytes"
 
-// take takes the next bytes of the input. All lines that start in block get the same stamp: they were all
-// there when block was read.
-func (l *Log) take(block []byte) {
+// input puts on file what was taken so far, and returns where the next bytes have their place.
+func (l *Log) input() []byte {
+	l.flush()
+	return l.space[l.ahead:]
+}
+
+// take takes the first n bytes of what input has returned. All lines that start in them get the same stamp:
+// they were all there when they were read.
+func (l *Log) take(n int) {
 	l.stamp = l.script.stamp.append(l.stamp[:0], l.arrived())
-	for len(block) > 0 {
+	end := l.ahead + n
+	for block := l.space[l.ahead:end]; len(block) > 0; {
+		if l.plain {
+			l.sinks[0].limit = end - len(block)
+		}
 		switch {
 		case l.longer:
 			block = l.continueLine(block)
@@ -37,7 +47,7 @@ func (l *Log) copyLines(block []byte) []byte {
 			to.buf = buf
 			return block
 		}
-		if len(buf)+len(stamp)+end > cap(buf) {
+		if len(buf)+len(stamp)+end > to.limit {
 			to.buf = buf
 			to.put(stamp)
 			to.put(block[:end])
@@ -46,6 +56,7 @@ func (l *Log) copyLines(block []byte) []byte {
 			buf = append(buf, stamp...)
 			buf = append(buf, block[:end]...)
 		}
+		to.limit += end
 		block = block[end:]
 	}
 }

@@ -26,6 +26,9 @@ type Log struct {
 	sinks       []*sink // one for each directory, or one for all
 	plain       bool    // every line goes to every directory
 
+	space []byte // what is read has its place in it, from ahead on; before that is the sink for all
+	ahead int
+
 	stamp   []byte // what a line starts with that starts now
 	head    []byte // the unfinished line, until the script sees it
 	longer  bool   // the script has seen a line of which more is to come
@@ -86,11 +89,14 @@ func (l *Log) open() error {
 	}
 	l.head = make([]byte, 0, lineHead)
 	if l.plain {
-		l.sinks = []*sink{newSink(sharedBuffer, l.directories...)}
+		l.ahead = stampRoom
+		l.space = make([]byte, stampRoom+blockSize)
+		l.sinks = []*sink{newSink(l.space, l.directories...)}
 		return nil
 	}
+	l.space = make([]byte, blockSize)
 	for _, d := range l.directories {
-		l.sinks = append(l.sinks, newSink(ownBuffer, d))
+		l.sinks = append(l.sinks, newSink(make([]byte, ownBuffer), d))
 	}
 	return nil
 }

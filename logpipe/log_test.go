@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,14 @@ func environment(t *testing.T, dir string, said *bytes.Buffer) Environment {
 	return Environment{Start: start, Alerts: said, Warn: say, Fail: say, Pause: time.Millisecond}
 }
 
+// feed gives a log what it would read.
+func feed(l *Log, input []byte) {
+	for n := 0; len(input) > 0; input = input[n:] {
+		n = copy(l.input(), input)
+		l.take(n)
+	}
+}
+
 // holds returns what a log directory holds: the old files, a bar after each, and current.
 func holds(t *testing.T, dir string) string {
 	t.Helper()
@@ -59,9 +68,9 @@ func TestStamps(t *testing.T) {
 		l, dir, _ := testLog(t, stamp, "./d")
 		at := time.Unix(935467445, 787492999)
 		l.arrived = func() time.Time { return at }
-		l.take([]byte("one\n\ntw"))
+		feed(l, []byte("one\n\ntw"))
 		at = at.Add(-time.Hour) // which the second half of a line does not show
-		l.take([]byte("o\n"))
+		feed(l, []byte("o\n"))
 		l.Close()
 		text := want + "one\n" + want + "\n" + want + "two\n"
 		if got := holds(t, dir+"/d"); got != text {
@@ -76,7 +85,7 @@ func TestStamps(t *testing.T) {
 // TestEncore: w names the last part of the name, and F acts on what is right of it alone.
 func TestEncore(t *testing.T) {
 	l, dir, said := testLog(t, "-?ine", "F", "-*[0-9]", "wok", "./d")
-	l.take([]byte("line\n?ine\n line 1\nline 2 \nline\n"))
+	feed(l, []byte("line\n?ine\n line 1\nline 2 \nline\n"))
 	l.Rotate()
 	l.Close()
 	if got := holds(t, dir+"/d"); got != "line\nline 2 \nline\n|" || said.Len() > 0 {
@@ -89,16 +98,31 @@ func TestEncore(t *testing.T) {
 
 // TestPieces: it makes no difference how the input was cut up.
 func TestPieces(t *testing.T) {
-	var input []byte
+	const stamp = "@4000000037c219bf2ef02e94 "
+	var mixed []byte
 	for i := range 300 {
-		input = fmt.Appendf(input, "%d %s\n", i, strings.Repeat("x", i*i%1100))
+		mixed = fmt.Appendf(mixed, "%d %s\n", i, strings.Repeat("x", i*i%1100))
 	}
-	for _, script := range [][]string{{"s4096", "n1000", "./d"}, {"-*7*", "+*3*", "s4096", "n1000", "./d"}} {
+	short := bytes.Repeat([]byte("\n\na\n"), 50000)
+	long := slices.Concat(mixed, bytes.Repeat([]byte("long "), 70000), []byte("\n"), mixed, short)
+	for _, c := range []struct {
+		input  []byte
+		script []string
+		sizes  []int
+	}{
+		{mixed, []string{"s4096", "n1000", "./d"}, []int{1, 7, 999, 1000, 1001, 65536}},
+		{mixed, []string{"t", "s4096", "n1000", "./d"}, []int{1, 7, 999, 1000, 1001, 65536}},
+		{mixed, []string{"-*7*", "+*3*", "s4096", "n1000", "./d"}, []int{1, 7, 999, 1000, 1001, 65536}},
+		{short, []string{"t", "s10000000", "./d"}, []int{11, 100000, 130000}},
+		{long, []string{"t", "s10000000", "./d"}, []int{1001, 100000, 130000}},
+		{long, []string{"s10000000", "./d"}, []int{1001, 100000, 130000}},
+	} {
 		var want string
-		for _, size := range []int{len(input), 1, 7, 999, 1000, 1001, 65536} {
-			l, dir, _ := testLog(t, script...)
-			for rest := input; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-				l.take(rest[:min(size, len(rest))])
+		for _, size := range append([]int{len(c.input)}, c.sizes...) {
+			l, dir, _ := testLog(t, c.script...)
+			l.arrived = func() time.Time { return time.Unix(935467445, 787492000) }
+			for rest := c.input; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				feed(l, rest[:min(size, len(rest))])
 			}
 			l.Close()
 			got := holds(t, dir+"/d")
@@ -106,8 +130,21 @@ func TestPieces(t *testing.T) {
 				want = got
 			}
 			if got != want {
-				t.Errorf("%q: pieces of %d make a difference", script, size)
+				t.Errorf("%q: pieces of %d make a difference", c.script, size)
 			}
+		}
+		if strings.HasPrefix(c.script[0], "-") {
+			continue
+		}
+		got := strings.ReplaceAll(want, "|", "")
+		if c.script[0] == "t" {
+			got = strings.ReplaceAll(got, stamp, "")
+			if n, lines := strings.Count(want, stamp), bytes.Count(c.input, newline[:]); n != lines {
+				t.Errorf("%q: %d stamps for %d lines", c.script, n, lines)
+			}
+		}
+		if got != string(c.input) {
+			t.Errorf("%q: what is on file is not what was read", c.script)
 		}
 	}
 }
@@ -115,7 +152,7 @@ func TestPieces(t *testing.T) {
 func TestProcessor(t *testing.T) {
 	l, dir, said := testLog(t, `!read n <&4; echo $((n+1)) >&5; echo "$n $(basename "$PWD")"; cat; test -e fail && rm fail && exit 1; test -e crash && rm crash && kill -9 $$; :`, "./d")
 	for _, text := range []string{"one\n", "two\n"} {
-		l.take([]byte(text))
+		feed(l, []byte(text))
 		l.flush()
 		os.WriteFile(dir+"/d/fail", nil, 0o644)
 		os.WriteFile(dir+"/d/crash", nil, 0o644)
@@ -134,13 +171,13 @@ func TestProcessor(t *testing.T) {
 // TestMovedDirectory: a log goes on in its directory, whatever that is called.
 func TestMovedDirectory(t *testing.T) {
 	l, dir, said := testLog(t, "!cat; echo $(basename $(pwd -P))", "./d")
-	l.take([]byte("one\n"))
+	feed(l, []byte("one\n"))
 	l.flush()
 	if err := os.Rename(dir+"/d", dir+"/e"); err != nil {
 		t.Fatal(err)
 	}
 	l.Rotate()
-	l.take([]byte("two\n"))
+	feed(l, []byte("two\n"))
 	l.Close()
 	if got := holds(t, dir+"/e"); got != "one\ne\n|two\n" || said.Len() > 0 {
 		t.Errorf("%q, said %q", got, said)
@@ -154,7 +191,7 @@ func TestPrune(t *testing.T) {
 		os.Mkdir(dir+"/d/"+name, 0o755)
 	}
 	for _, text := range []string{"one\n", "two\n", "three\n"} {
-		l.take([]byte(text))
+		feed(l, []byte(text))
 		l.flush()
 		l.Rotate()
 	}
@@ -222,11 +259,11 @@ func TestNoGarbage(t *testing.T) {
 	} {
 		l, dir, said := testLog(t, script...)
 		block := bytes.Repeat([]byte("some line of a log\n\nx\n"), 100)
-		none("lines", script, func() { l.take(block); l.flush() })
+		none("lines", script, func() { feed(l, block); l.flush() })
 		long := bytes.Repeat([]byte("x"), 10000)
-		none("a part of a line", script, func() { l.take(long); l.flush() })
+		none("a part of a line", script, func() { feed(l, long); l.flush() })
 		none("a read", script, func() { requests.Wake(); requests.wait(fd); requests.hear() })
-		none("a rotation", script, func() { l.take(block); l.Rotate() })
+		none("a rotation", script, func() { feed(l, block); l.Rotate() })
 		l.Close()
 		if old, _ := filepath.Glob(dir + "/[de]/@*"); len(old) != 2*len(l.script.directories) || said.Len() > 0 {
 			t.Errorf("%q: %d old files, said %q", script, len(old), said)

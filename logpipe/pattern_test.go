@@ -95,6 +95,7 @@ var shellPatterns = []struct {
 	{"[[=a=]b]", "a", true}, {"[a-\\c]", "b", true}, {"[c-a]", "b", false}, {"*[0-9]", "line 7", true},
 	{"*.[ch]", "x.c", true}, {"*.[ch]", "x.o", false}, {"\xff?", "\xff\xfe", true}, {"a*\\", "a\\", false},
 	{"[![:foo:]]", "x", false}, {"[x[:foo:]]", "x", true},
+	{"[[.space.]]", "c]", false}, {"[[.ab.]]", "a", false}, {"[[.a", "[[.a", false}, {"[[=a", "[[=a", true}, {"[a-[.c.]]", "b", true},
 }
 
 func TestShellPatterns(t *testing.T) {

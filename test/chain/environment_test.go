@@ -48,6 +48,18 @@ func TestEnvdir(t *testing.T) {
 	}
 }
 
+// A directory that has been removed has no files.
+func TestEnvdirRemoved(t *testing.T) {
+	t.Parallel()
+	need(t, "envdir")
+	const script = `mkdir gone && cd gone && rmdir ../gone && exec "$0" . /bin/echo ran`
+	theirs := run{dir: t.TempDir(), args: []string{"-c", script, "/usr/bin/envdir"}}.of(t, "/bin/sh")
+	ours := run{dir: t.TempDir(), args: []string{"-c", script, harness.Bin(t, "envdir")}}.of(t, "/bin/sh")
+	if ours != theirs {
+		t.Errorf("ours: %v\ndaemontools': %v", ours, theirs)
+	}
+}
+
 // unique keeps what os/exec would drop anyway from being a matter of chance.
 func unique(env []string) []string {
 	var kept []string

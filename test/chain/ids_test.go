@@ -131,4 +131,15 @@ func TestFghack(t *testing.T) {
 	} {
 		compare(t, "fghack", run{stdin: "in", args: []string{"sh", "-c", script}})
 	}
+	// With few descriptors there are few copies. The child is a program that needs no library.
+	for _, limit := range []string{"12", "20", "33", "34", "35"} {
+		var results []result
+		for _, path := range []string{"/usr/bin/fghack", harness.Bin(t, "fghack")} {
+			args := []string{"-c", "ulimit -n " + limit + `; exec "$0" "$@"`, path, harness.Bin(t, "setuidgid")}
+			results = append(results, run{args: args}.of(t, "/bin/sh"))
+		}
+		if results[0] != results[1] || results[0].code != 100 {
+			t.Errorf("with %s descriptors: ours %v\ndaemontools': %v", limit, results[1], results[0])
+		}
+	}
 }

@@ -86,6 +86,14 @@ func TestSoftlimitOfAUser(t *testing.T) {
 			}
 		}
 	}
+	// So few processes leave no room for the threads of the second one, which is ours, too.
+	for _, limit := range []string{"1", "3", "6"} {
+		args := append(slices.Clone(setpriv), `exec "$0" "$@"`, ours, "-p", limit, ours, "-c", "0", "/bin/sh", "-c", "ulimit -Sc; ulimit -Sp")
+		got := run{args: args, dir: "/"}.of(t, "setpriv")
+		if want := (result{stdout: "0\n" + limit + "\n"}); got != want {
+			t.Errorf("softlimit -p %s: %v", limit, got)
+		}
+	}
 }
 
 // forAnyone is a directory with a copy of our softlimit that every user may run.
@@ -107,6 +115,44 @@ func forAnyone(t *testing.T) string {
 		}
 	}
 	return dir
+}
+
+// A limit on memory that no Go program can start with is no limit to how softlimit is used in a chain.
+func TestChainsUnderLimits(t *testing.T) {
+	t.Parallel()
+	harness.NeedRoot(t)
+	r := need(t, "softlimit")
+	dir := t.TempDir()
+	os.Chmod(dir, 0o755)
+	write(t, dir+"/env/A", "1\n", 0o644)
+	ours := filepath.Dir(harness.Bin(t, "softlimit"))
+	memory := []string{"-m 8000000", "-a 9000000", "-d 7000000", "-d 700000", "-a 20000000 -d 8000000 -s 3000000", "-m 9000000 -o 50 -c 1000 -t 100"}
+	links := append([]string{
+		"envuidgid daemon", "envdir env", "setlock -nx lock", "setlock -nX lock", "fghack", "pgrphack", "setuidgid root",
+		"softlimit -o 60", "softlimit -s 4000000", "softlimit -d =", "softlimit -a= -d= -s=", "softlimit -t 99",
+	}, memory...)
+	for range 200 {
+		chain := []string{"softlimit " + pick(r, memory...)}
+		for range 1 + r.IntN(4) {
+			link := pick(r, links...)
+			if link[0] == '-' {
+				link = "softlimit " + link
+			}
+			chain = append(chain, link)
+		}
+		child := pick(r, []string{"sh", "-c", "ulimit -Sa; ulimit -Ha; id; ls /proc/$$/fd; env"}, []string{"sh", "-c", "exit 7"}, []string{"cat", "/proc/self/limits"})
+		args := append(strings.Fields(strings.Join(chain, " ")), child...)
+		theirs := run{dir: dir, args: args[1:]}.of(t, "/usr/bin/softlimit")
+		got := run{dir: dir, args: args[1:], env: []string{"PATH=" + ours + ":/usr/bin:/bin"}}.of(t, ours+"/softlimit")
+		got.stdout = strings.Replace(got.stdout, ours+":", "", 1)
+		if got != theirs {
+			t.Errorf("%q:\nours: %v\ndaemontools': %v", args, got, theirs)
+		}
+	}
+	golden(t, "softlimit", run{args: []string{"-m", "1000000", harness.Bin(t, "tai64nfrac")}, stdin: "x\n"}, result{stdout: "x\n"})
+	golden(t, "softlimit", run{args: []string{"-d", "1000", "-d", "-", harness.Bin(t, "setuidgid"), "root", "sh", "-c", "ulimit -Sd"}}, result{stdout: "unlimited\n"})
+	golden(t, "softlimit", run{args: []string{"-m", "1000000", harness.Bin(t, "setuidgid"), "root"}},
+		result{stderr: "setuidgid: usage: setuidgid [-s] account child\n", code: 100})
 }
 
 // Every chain loader hands on the limit of open files that it was given, not the one that Go has raised.

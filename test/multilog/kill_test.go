@@ -67,7 +67,7 @@ type record struct {
 var numbered = regexp.MustCompile(`^(\d{8}) x{60}$`)
 
 // held is the most that a logger holds that is not on file: one read, in lines.
-const held = 1<<16/70 + 2
+const held = 112<<10/70 + 2
 
 func line(n int) string { return fmt.Sprintf("%08d %s\n", n, strings.Repeat("x", 60)) }
 
@@ -262,6 +262,32 @@ func TestFullDiskPauses(t *testing.T) {
 				t.Errorf("it said %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestFileSizeLimit: it is a full disk, too, though the original dies of it.
+func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := startLogger(t, dir, "/bin/sh", "-c", `ulimit -Sf 8; exec "$0" ./d`, harness.Bin(t, "multilog"))
+	text := strings.Repeat("y\n", 3000)
+	l.say(text)
+	harness.Eventually(t, "it warns", func() bool { return l.Output() != "" })
+	if got, want := l.Output(), "multilog: warning: unable to write to ./d/current, pausing: file too big\n"; got != want {
+		t.Errorf("it said %q, want %q", got, want)
+	}
+	var limit unix.Rlimit
+	err := unix.Prlimit(l.Cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &limit)
+	limit.Cur = limit.Max
+	if err == nil {
+		err = unix.Prlimit(l.Cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.write.Close()
+	if code := l.Wait(); code != 0 || all(t, dir+"/d") != text {
+		t.Errorf("exit code %d, %q", code, all(t, dir+"/d"))
 	}
 }
 

@@ -283,6 +283,25 @@ func TestHangupReopens(t *testing.T) {
 	}
 }
 
+// TestOtherSignals: what it does not know kills it, as it kills the original, and current is not marked.
+func TestOtherSignals(t *testing.T) {
+	for name, program := range programs(t) {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
+			dir := t.TempDir()
+			l := startLogger(t, dir, program, "./d")
+			l.say("one\npart")
+			l.settled()
+			l.signal(signal)
+			if code := l.Wait(); code != 128+int(signal) || l.Output() != "" {
+				t.Errorf("%s after %v: exit code %d, %q", name, signal, code, l.Output())
+			}
+			if got := contents(t, dir, "d/current"); got != "one\n" || mode(t, dir, "d/current") != 0o644 {
+				t.Errorf("%s after %v: %q, %v", name, signal, got, mode(t, dir, "d/current"))
+			}
+		}
+	}
+}
+
 // TestEverythingReadIsOnFile: before it waits, but for the start of a line.
 func TestEverythingReadIsOnFile(t *testing.T) {
 	dir := t.TempDir()
