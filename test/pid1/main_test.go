@@ -19,10 +19,9 @@ import (
 
 func TestMain(m *testing.M) {
 	rig.Main(m, map[string]func([]string){
-		"init":    initHelper,
-		"masked":  maskedHelper,
-		"orphans": orphansHelper,
-		"listen":  listenHelper,
+		"init":   initHelper,
+		"masked": maskedHelper,
+		"listen": listenHelper,
 	})
 }
 
