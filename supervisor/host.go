@@ -35,6 +35,8 @@ type Host struct {
 	NeedGroups bool           // run is not to be executed outside its cgroup
 	NoGroups   error          // why there are no cgroups, where there should be: none with a limit is executed
 	Stderr     int            // of every process
+
+	watches watches
 }
 
 // After calls f on the Host's goroutine when d is over.

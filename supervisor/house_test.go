@@ -54,6 +54,11 @@ func tellSignals() {
 	got := make(chan os.Signal, 9)
 	notify.Notify(got, unix.SIGHUP, unix.SIGALRM, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1,
 		unix.SIGUSR2, unix.SIGWINCH, unix.SIGCONT)
+	if name := os.Getenv("NOTIFY_SOCKET"); name != "" {
+		if err := sendNotice(name, "STATUS=all is well\nREADY=1"); err != nil {
+			fmt.Println(err)
+		}
+	}
 	fmt.Println("start")
 	for s := range got {
 		fmt.Println(strings.TrimPrefix(unix.SignalName(s.(unix.Signal)), "SIG"))
@@ -61,6 +66,15 @@ func tellSignals() {
 			os.Exit(7)
 		}
 	}
+}
+
+func sendNotice(name, text string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, []byte(text), 0, &unix.SockaddrUnix{Name: name})
 }
 
 // A house has the goroutine that owns Supervisors, and keeps what they say.
@@ -260,6 +274,7 @@ func (g *guest) super(name string) string { return filepath.Join(g.dir, "supervi
 
 func (g *guest) write(name, text string, mode os.FileMode) {
 	g.h.t.Helper()
+	os.MkdirAll(filepath.Dir(g.file(name)), 0o755)
 	os.Remove(g.file(name))
 	if err := os.WriteFile(g.file(name), []byte(text), mode); err != nil {
 		g.h.t.Fatal(err)
@@ -277,6 +292,56 @@ func (g *guest) says(lines ...string) {
 			g.h.t.Fatalf("%s says %q, %v; want %q", g.s.Name, line, err, want)
 		}
 	}
+}
+
+// fifo makes one in the service directory, for scripts that wait until they are fed.
+func (g *guest) fifo(name string) {
+	g.h.t.Helper()
+	if err := unix.Mkfifo(g.file(name), 0o600); err != nil {
+		g.h.t.Fatal(err)
+	}
+}
+
+// feed lets the script that reads a line from the FIFO go on.
+func (g *guest) feed(name string) {
+	g.h.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		f, err := os.OpenFile(g.file(name), os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err == nil {
+			f.WriteString("\n")
+			f.Close()
+			return
+		}
+		if !errors.Is(err, unix.ENXIO) || time.Now().After(end) {
+			g.h.t.Fatal(err)
+		}
+	}
+}
+
+func (g *guest) pid() (pid int) {
+	g.h.do(func() { pid = g.s.pid })
+	return pid
+}
+
+// crash gives a service's Supervisor up as the end of upkeep would, and has another one take the directory up.
+func (h *house) crash(g *guest) *guest {
+	again := &guest{h: h, dir: g.dir, out: g.out}
+	again.s = New(h.host, g.s.Config, Events{
+		Taken:    func() { again.taken = true },
+		Refused:  func(err error) { again.refused = err },
+		Released: func() { again.released = true },
+	})
+	h.do(func() {
+		g.s.events.Broken = func() {
+			g.released = true
+			again.begun = true
+			again.s.Begin()
+		}
+		h.guests = append(h.guests, again)
+		h.host.Panicked = func(string, any, []byte) {}
+		g.s.breaks("the end", nil)
+	})
+	return again
 }
 
 // svc writes letters as a client does.

@@ -37,10 +37,15 @@ failed      -                        waiting rec pause            waiting rec pa
 died young  -                        -                            waiting rec pause            down rec       -
 died old    -                        -                            starting start               down rec       -
 pause over  -                        -                            -                            -              starting start
-overdue     -                        -                            -                            KILL           -
+overdue     -                        -                            -                            KILL deadline  -
 changed     -                        -                            -                            -              -
 occupied    -                        clearing rec clear killtree  -                            -              -
 emptied     -                        -                            -                            -              -
+readied     -                        -                            ready rec                    rec            -
+held        -                        waiting rec                  -                            -              -
+unheld      -                        -                            -                            -              -
+scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec  down down rec
+instead     rec                      defer                        stopping down CONT rec       CONT rec       down down rec
 `
 
 // treeCells is the same for a service with a cgroup.
@@ -67,10 +72,138 @@ failed      -                        waiting rec pause            waiting rec pa
 died young  -                        -                            waiting rec pause            down rec clear   -                    waiting rec thaw pause            clearing rec clear      -                  -
 died old    -                        -                            starting start               down rec clear   -                    starting thaw start               clearing rec clear      -                  -
 pause over  -                        -                            -                            -                starting start       -                                 -                       -                  -
-overdue     killtree                 -                            -                            killtree         -                    -                                 -                       killtree           killtree
+overdue     killtree                 -                            -                            killtree deadline  -                    -                                 -                       killtree           killtree
 changed     -                        -                            -                            -                -                    -                                 -                       -                  -
 occupied    -                        clearing rec clear killtree  -                            -                -                    -                                 -                       -                  -
 emptied     -                        -                            -                            -                -                    -                                 -                       gone rec release   starting start
+readied     -                        -                            ready rec                    rec            -                    ready rec                         ready rec               -                  -
+held        -                        waiting rec                  -                            -                -                    -                                 -                       -                  -
+unheld      -                        -                            -                            -                -                    -                                 -                       -                  -
+scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec clear  stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
+instead     rec                      defer                        stopping down CONT rec       CONT rec         down down rec clear  stopping down thaw CONT rec       stopping CONT rec       rec                down rec
+`
+
+// heldCells is the same for one whose start waits for something else than the time.
+const heldCells = `
+event       held
+u           rec
+o           once rec
+d           down down rec
+x           gone rec release
+p           rec
+c           rec
+h           -
+a           -
+i           -
+t           -
+k           -
+q           -
+1           -
+2           -
+w           -
+?           -
+started     -
+failed      -
+died young  -
+died old    -
+pause over  -
+overdue     -
+changed     starting start
+occupied    -
+emptied     -
+readied     -
+held        -
+unheld      starting start
+scripted    down down rec
+instead     down down rec
+`
+
+// s6Cells is the same where there is a finish of s6's.
+const s6Cells = `
+event            up                          ready                       stopping          being executed      finishing           finishing, leaving  failed                   waiting
+u                rec                         rec                         up rec            defer               rec                 up rec              starting up rec start    starting rec start
+o                once rec                    once rec                    once rec          defer               once rec            once rec            starting once rec start  starting once rec start
+d                stopping down INT CONT rec  stopping down INT CONT rec  INT CONT rec      defer               down rec            rec                 down rec                 down down rec
+x                rec                         rec                         rec               defer               rec                 rec                 gone rec release         gone rec release
+p                rec STOP                    rec STOP                    rec STOP          defer               -                   -                   rec                      rec
+c                rec CONT                    rec CONT                    rec CONT          defer               -                   -                   rec                      rec
+h                HUP                         HUP                         HUP               defer               -                   -                   -                        -
+a                ALRM                        ALRM                        ALRM              defer               -                   -                   -                        -
+i                INT                         INT                         INT               defer               -                   -                   -                        -
+t                TERM rec                    TERM rec                    TERM rec          defer               -                   -                   -                        -
+k                KILL                        KILL                        KILL              defer               -                   -                   -                        -
+q                QUIT                        QUIT                        QUIT              defer               -                   -                   -                        -
+1                USR1                        USR1                        USR1              defer               -                   -                   -                        -
+2                USR2                        USR2                        USR2              defer               -                   -                   -                        -
+w                WINCH                       WINCH                       WINCH             defer               -                   -                   -                        -
+?                -                           -                           -                 defer               -                   -                   -                        -
+l                HUP                         HUP                         HUP               defer               -                   -                   -                        -
+O                down rec                    down rec                    rec               defer               down rec            rec                 down rec                 down down rec
+r                INT                         INT                         INT               defer               -                   -                   -                        -
+b                ABRT                        ABRT                        ABRT              defer               -                   -                   -                        -
+y                WINCH                       WINCH                       WINCH             defer               -                   -                   -                        -
+P                rec STOP                    rec STOP                    rec STOP          defer               -                   -                   rec                      rec
+C                rec CONT                    rec CONT                    rec CONT          defer               -                   -                   rec                      rec
+K                KILL                        KILL                        KILL              defer               -                   -                   -                        -
+started          -                           -                           -                 rec deadline        rec deadline        rec deadline        -                        -
+failed           waiting rec pause           waiting rec pause           down rec          waiting rec pause   waiting rec pause   gone rec release    -                        -
+died young       finishing finish            finishing finish            finishing finish  waiting rec pause   waiting rec pause   gone rec release    -                        -
+died old         finishing finish            finishing finish            finishing finish  waiting rec pause   waiting rec pause   gone rec release    -                        -
+failed for good  finishing finish            finishing finish            finishing finish  failed down rec     failed down rec     gone rec release    -                        -
+pause over       -                           -                           -                 -                   -                   -                   -                        starting start
+overdue          -                           -                           KILL deadline     CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -                        -
+changed          -                           -                           -                 -                   -                   -                   -                        -
+occupied         -                           -                           -                 -                   -                   -                   -                        -
+emptied          -                           -                           -                 -                   -                   -                   -                        -
+readied          ready rec                   -                           rec               -                   -                   -                   -                        -
+held             -                           -                           -                 -                   -                   -                   -                        -
+unheld           -                           -                           -                 -                   -                   -                   -                        -
+scripted         stopping down INT CONT rec  stopping down INT CONT rec  INT CONT rec      defer               down rec            rec                 down rec                 down down rec
+instead          stopping down CONT rec      stopping down CONT rec      CONT rec          defer               down rec            rec                 down rec                 down down rec
+`
+
+// runitCells is the same where there is one of runit's.
+const runitCells = `
+event            being executed      finishing           finishing, leaving  failed                   up                          up, script runs
+u                defer               rec                 up rec              starting up rec start    rec                         defer
+o                defer               once rec            once rec            starting once rec start  once rec                    defer
+d                defer               down rec            rec                 down rec                 script                      defer
+x                defer               rec                 rec                 gone rec release         script                      defer
+p                defer               rec STOP            rec STOP            rec                      script                      defer
+c                defer               rec CONT            rec CONT            rec                      rec CONT                    defer
+h                defer               HUP                 HUP                 -                        HUP                         defer
+a                defer               ALRM                ALRM                -                        ALRM                        defer
+i                defer               INT                 INT                 -                        INT                         defer
+t                defer               -                   -                   -                        script                      defer
+k                defer               KILL                KILL                -                        KILL                        defer
+q                defer               QUIT                QUIT                -                        QUIT                        defer
+1                defer               USR1                USR1                -                        USR1                        defer
+2                defer               USR2                USR2                -                        USR2                        defer
+w                defer               WINCH               WINCH               -                        WINCH                       defer
+?                defer               -                   -                   -                        -                           defer
+l                defer               HUP                 HUP                 -                        HUP                         defer
+O                defer               -                   -                   -                        -                           defer
+r                defer               -                   -                   -                        -                           defer
+b                defer               -                   -                   -                        -                           defer
+y                defer               -                   -                   -                        -                           defer
+P                defer               -                   -                   -                        -                           defer
+C                defer               -                   -                   -                        -                           defer
+K                defer               -                   -                   -                        -                           defer
+started          rec deadline        rec deadline        rec deadline        -                        -                           -
+failed           waiting rec pause   waiting rec pause   gone rec release    -                        waiting rec pause           waiting rec pause
+died young       waiting rec pause   waiting rec pause   gone rec release    -                        finishing finish            finishing finish
+died old         starting start      starting start      gone rec release    -                        finishing finish            finishing finish
+failed for good  failed down rec     failed down rec     gone rec release    -                        finishing finish            finishing finish
+pause over       -                   -                   -                   -                        -                           -
+overdue          CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -                        -                           -
+changed          -                   -                   -                   -                        -                           -
+occupied         -                   -                   -                   -                        -                           -
+emptied          -                   -                   -                   -                        -                           -
+readied          -                   -                   -                   -                        ready rec                   ready rec
+held             -                   -                   -                   -                        -                           -
+unheld           -                   -                   -                   -                        -                           -
+scripted         defer               down rec            rec                 down rec                 stopping down INT CONT rec  stopping down INT CONT rec
+instead          defer               down rec            rec                 down rec                 stopping down CONT rec      stopping down CONT rec
 `
 
 func TestEveryCell(t *testing.T) {
@@ -88,6 +221,11 @@ func TestEveryCell(t *testing.T) {
 	for _, letter := range "uodxpchaitkq12w?" {
 		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
 	}
+	events["readied"] = Event{Kind: Readied}
+	events["scripted"] = Event{Kind: Scripted, Letter: 'd'}
+	events["instead"] = Event{Kind: Scripted, Letter: 'd', Instead: true}
+	events["held"] = Event{Kind: Held}
+	events["unheld"] = Event{Kind: Unheld}
 	columns := []State{
 		{Phase: Down, Want: fsstate.WantDown},
 		{Phase: Starting, Want: fsstate.WantUp},
@@ -96,6 +234,7 @@ func TestEveryCell(t *testing.T) {
 		{Phase: Waiting, Want: fsstate.WantUp},
 	}
 	checkCells(t, cells, columns, events)
+	checkCells(t, heldCells, []State{{Phase: Waiting, Want: fsstate.WantUp, Held: true}}, events)
 	for name, e := range events {
 		e.Tree = true
 		events[name] = e
@@ -106,6 +245,38 @@ func TestEveryCell(t *testing.T) {
 		State{Phase: Clearing, Want: fsstate.WantDown, Leave: true},
 		State{Phase: Clearing, Want: fsstate.WantUp})
 	checkCells(t, treeCells, columns, events)
+
+	for _, letter := range "lOrbyPCK" {
+		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
+	}
+	events["failed for good"] = Event{Kind: Exited, Since: time.Second, Failed: true}
+	with := func(d fsstate.Dialect) map[string]Event {
+		all := make(map[string]Event)
+		for name, e := range events {
+			e.Tree, e.Dialect, e.Finish, e.TimeoutFinish = false, d, true, time.Second
+			e.DownSignal, e.ReloadSignal = unix.SIGINT, unix.SIGHUP
+			all[name] = e
+		}
+		return all
+	}
+	columns = []State{
+		{Phase: Up, Want: fsstate.WantUp},
+		{Phase: Ready, Want: fsstate.WantUp, Ready: true},
+		{Phase: Stopping, Want: fsstate.WantDown, Term: true},
+		{Phase: Finishing, Want: fsstate.WantUp, Deaf: true},
+		{Phase: Finishing, Want: fsstate.WantUp},
+		{Phase: Finishing, Want: fsstate.WantDown, Leave: true},
+		{Phase: Failed, Want: fsstate.WantDown},
+		{Phase: Waiting, Want: fsstate.WantUp},
+	}
+	checkCells(t, s6Cells, columns, with(fsstate.S6))
+	scripts := with(fsstate.Runit)
+	for name, e := range scripts {
+		e.Scripts = "dtp"
+		scripts[name] = e
+	}
+	columns = append(columns[3:7:7], columns[0], State{Phase: Up, Want: fsstate.WantUp, Script: true})
+	checkCells(t, runitCells, columns, scripts)
 }
 
 func checkCells(t *testing.T, table string, columns []State, events map[string]Event) {
@@ -151,6 +322,10 @@ func cell(before, after State, actions []Action) string {
 			words = append(words, "rec")
 		case Start:
 			words = append(words, "start")
+		case Finish:
+			words = append(words, "finish")
+		case Script:
+			words = append(words, "script")
 		case Pause:
 			words = append(words, "pause")
 		case Deadline:
@@ -184,8 +359,11 @@ func TestEveryState(t *testing.T) {
 			events = append(events, Event{Kind: Letter, Letter: byte(letter), Group: group})
 		}
 	}
+	for _, instead := range []bool{false, true} {
+		events = append(events, Event{Kind: Scripted, Letter: 't', Instead: instead}, Event{Kind: Scripted, Letter: 'd', Instead: instead})
+	}
 	for kind := range eventKinds {
-		if kind != Letter {
+		if kind != Letter && kind != Scripted {
 			events = append(events, Event{Kind: kind})
 		}
 	}
@@ -196,6 +374,26 @@ func TestEveryState(t *testing.T) {
 				for _, tree := range []bool{false, true} {
 					e.Since, e.Backoff, e.TimeoutKill, e.Tree = since, backoff, backoff, tree
 					all = append(all, e)
+					for _, e.Dialect = range []fsstate.Dialect{fsstate.S6, fsstate.Runit} {
+						for _, e.Finish = range []bool{false, true} {
+							all = append(all, e)
+						}
+						e.Scripts = "td"
+						all = append(all, e)
+						e.Scripts = ""
+						e.Failed = e.Kind == Exited
+						all = append(all, e)
+						e.Failed = false
+					}
+					if since == 0 || since == time.Hour {
+						e.Dialect, e.Finish, e.Stop = fsstate.Encore, false, true
+						e.Prelude = e.Kind == Started
+						all = append(all, e)
+						e.Prelude, e.Failed = false, e.Kind == Exited
+						all = append(all, e)
+						e.Failed = false
+					}
+					e.Dialect, e.Finish, e.Stop = 0, false, false
 				}
 			}
 		}
@@ -231,21 +429,35 @@ func lawful(s State, e Event, after State, actions []Action) error {
 	has := func(k ActionKind) bool {
 		return slices.ContainsFunc(actions, func(a Action) bool { return a.Kind == k })
 	}
-	recorded := func(s State) any { return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running()} }
+	recorded := func(s State) any {
+		return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running(), s.Phase == Ready, s.Phase == Failed}
+	}
 	switch {
-	case has(Start) != (after.Phase == Starting && s.Phase != Starting):
+	case has(Start) != (after.Phase == Starting && (s.Phase != Starting || s.Prelude && !after.Prelude)):
 		return fmt.Errorf("Start and starting do not go together")
+	case has(Finish) != (after.Phase == Finishing && s.Phase != Finishing):
+		return fmt.Errorf("Finish and finishing do not go together")
+	case after.Held && after.Phase != Waiting:
+		return fmt.Errorf("held without waiting")
+	case after.Prelude && after.Phase != Starting && after.Phase != Stopping:
+		return fmt.Errorf("start runs while it is %v", after.Phase)
+	case after.Deaf && after.Phase != Finishing:
+		return fmt.Errorf("nothing is executed, and letters wait")
 	case has(Release) != (after.Phase == Gone && s.Phase != Gone):
 		return fmt.Errorf("Release and gone do not go together")
-	case has(Signal) && !s.running():
+	case has(Signal) && !s.running() && s.Phase != Finishing:
 		return fmt.Errorf("a signal without a process")
-	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && !has(Pause):
+	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && has(Pause) == after.Held:
 		return fmt.Errorf("Pause and waiting do not go together")
-	case recorded(s) != recorded(after) && !has(Record) && !has(Start):
+	case recorded(s) != recorded(after) && !has(Record) && !has(Start) && !has(Finish):
 		return fmt.Errorf("a change that is not recorded")
-	case has(Defer) && (len(actions) > 1 || after != s):
+	case has(Script) != (after.Script && !s.Script):
+		return fmt.Errorf("Script and its running do not go together")
+	case e.Kind == Scripted && after.Script:
+		return fmt.Errorf("a script runs for ever")
+	case has(Defer) && e.Kind != Scripted && (len(actions) > 1 || after != s):
 		return fmt.Errorf("a letter both deferred and obeyed")
-	case after.Leave && (after.Phase == Down || after.Phase == Waiting):
+	case after.Leave && (after.Phase == Down || after.Phase == Waiting || after.Phase == Failed):
 		return fmt.Errorf("supervision goes on after x without a process")
 	case s.Leave && !after.Leave:
 		return fmt.Errorf("x is forgotten")

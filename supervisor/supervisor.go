@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +32,9 @@ type Config struct {
 	Logger        bool
 	Group         *cgroup.Group // which run and all that it starts are in, or nil; this Supervisor's alone
 
+	// Order, unless it is nil, says what each start waits for.
+	Order Order
+
 	// Watch is called, on the lane, when everything is made that supervising makes in the directory.
 	Watch func()
 }
@@ -41,6 +46,8 @@ type Events struct {
 	Taken func()
 	// Refused: the directory could not be taken up, and supervision has not begun.
 	Refused func(error)
+	// Moved: the phase is another one.
+	Moved func()
 	// Died: the process has ended. essential is what the Definition says; wanted tells whether an
 	// administrator had asked for the end, with d or x.
 	Died func(status unix.WaitStatus, essential, wanted bool)
@@ -68,6 +75,21 @@ type Supervisor struct {
 	deferred []Event
 	pause    *time.Timer
 	deadline *time.Timer
+
+	wait       unix.WaitStatus // of the last run
+	group      int             // its process group, which is its pid
+	deaths     []byte          // what supervise/death_tally says
+	ready      time.Time       // when the process said that it is
+	notice     int             // the descriptor by which it can say so, or 0
+	said       string          // what it says about itself
+	noting     *time.Timer     // until that is recorded
+	held       string          // what the start waits for, since it waits
+	considered bool            // Reconsider will be called
+	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
+	early      func()          // obeys what it has said before its start was known
+
+	script   int  // the pid of a letter's script, or 0
+	preceded bool // control/u has run for the start that is due
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -140,24 +162,33 @@ func (s *Supervisor) Begin() {
 		control := dir.Control()
 		s.postLater(func() { s.taken(def, bad, control, starting, before) })
 		s.record.report(s, err)
+		if starting && s.preliminary(def) {
+			return // which taken sees to
+		}
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
-			quick := !def.Remote && (pipe == nil || pipe.Named())
+			quick := !def.Remote && (pipe == nil || pipe.Named()) && !tellsReadiness(&def)
 			s.doStart(quick, func() { launch(dir.Path(), def, quick, nil) })
 		}
 	})
+}
+
+// preliminary tells whether something comes before run.
+func (s *Supervisor) preliminary(def fsstate.Definition) bool {
+	return def.Trigger != "" || len(def.After) > 0 && s.Order != nil || strings.Contains(def.Control, "u") || def.Start
 }
 
 // first is the status of a service that was just taken up, and what is said beside it before it is
 // started, which may take for ever.
 func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
 	st := fsstate.Status{Since: s.since, Want: fsstate.WantUp}
+	format := def.Format(s.host.Format)
 	if def.Down {
 		st.Want = fsstate.WantDown
 	} else if def.Remote {
-		info = fsstate.Info{Format: s.host.Format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
+		info = fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
 	}
-	return st.Append(nil, s.host.Format), info
+	return st.Append(nil, format), info
 }
 
 // taken says that the directory is supervised, and whether run is being executed already.
@@ -175,8 +206,15 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 			s.writeStatus(true)
 		}
 	}
+	if def.Dialect == fsstate.S6 {
+		s.writeTally(nil)
+	}
+	s.tell(fsstate.EventTaken)
 	if s.events.Taken != nil {
 		s.events.Taken()
+	}
+	if starting && s.preliminary(def) {
+		s.start()
 	}
 	s.listen(control)
 	switch {
@@ -287,18 +325,40 @@ func (s *Supervisor) event(e Event) {
 	var actions []Action
 	s.state, actions = Next(s.state, e)
 	if len(actions) > 0 && actions[0].Kind == Defer {
-		s.deferred = append(s.deferred, e)
+		if e.Kind == Scripted { // it is before the letters that have waited for it
+			s.deferred = slices.Insert(s.deferred, 0, e)
+		} else {
+			s.deferred = append(s.deferred, e)
+		}
 		return
 	}
 	s.do(actions)
-	if was.Phase == Starting && s.state.Phase != Starting {
+	if was.Phase != s.state.Phase {
+		if was.Held && s.state.Phase != Starting {
+			s.held = ""
+		}
+		s.moved()
+	}
+	if was.busy() && !s.state.busy() {
 		s.replay()
+	}
+}
+
+func (s *Supervisor) moved() {
+	if s.events.Moved != nil && s.state.Phase != Gone {
+		s.events.Moved()
 	}
 }
 
 // told adds to an event what the machine has to know of the service.
 func (s *Supervisor) told(e Event) Event {
-	e.Backoff, e.TimeoutKill, e.Tree = s.def.Backoff, s.def.TimeoutKill, s.Group != nil
+	d := &s.def
+	e.Tree, e.Dialect, e.Finish, e.Stop, e.Backoff = s.Group != nil, d.Dialect, d.Finish, d.Stop, d.Backoff
+	e.TimeoutKill, e.TimeoutFinish, e.KillGroup = d.TimeoutKill, d.TimeoutFinish, d.KillGroup
+	e.DownSignal, e.ReloadSignal, e.Scripts = d.DownSignal, d.ReloadSignal, s.scripts()
+	if s.state.Ready {
+		e.Ready = time.Since(s.ready)
+	}
 	return e
 }
 
@@ -320,6 +380,10 @@ func (s *Supervisor) do(actions []Action) {
 			s.writeStatus(!startFollows)
 		case Start:
 			s.start()
+		case Finish:
+			s.finish()
+		case Script:
+			s.runScripts(a)
 		case Signal:
 			s.host.Reaper.Signal(s.pid, a.Sig, a.Group)
 		case Pause:
@@ -377,6 +441,9 @@ func (s *Supervisor) Kill() {
 	if s.pid != 0 {
 		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
 	}
+	if s.script != 0 {
+		s.host.Reaper.Signal(s.script, unix.SIGKILL, false)
+	}
 	if g := s.Group; g != nil { // not on the service's lane, which may hang
 		s.host.Pool.NewLane().Do(func() { g.Kill() })
 	}
@@ -389,7 +456,10 @@ func (s *Supervisor) release() {
 		s.host.Controls.Remove(s.control)
 		s.control = -1
 	}
+	s.tell(fsstate.EventLeft)
 	s.lane.Do(func() {
+		s.unwatch()
+		s.record.closeSocket(s.host)
 		s.record.removeTree()
 		s.record.dir.Close()
 		s.postLater(s.events.Released)
@@ -397,15 +467,50 @@ func (s *Supervisor) release() {
 }
 
 // A process tells the Host's goroutine of the starts and ends that the reaper sees.
-type process struct{ s *Supervisor }
+type process struct {
+	s *Supervisor
+	role
+}
+
+// A role is what a process is for.
+type role uint8
+
+const (
+	runs role = iota
+	finishes
+	prepares
+)
 
 func (p process) Started(pid int) {
 	now := time.Now()
-	p.s.postLater(func() { p.s.onStarted(pid, now) }) // by the step that forks
+	p.s.postLater(func() { // by the step that forks
+		switch p.role {
+		case finishes:
+			p.s.onFinishStarted(pid)
+		case prepares:
+			p.s.onPreludeStarted(pid, now)
+		default:
+			p.s.onStarted(pid, now)
+		}
+	})
 }
 
 func (p process) Exited(e reaper.Exit) {
 	now := time.Now()
+	if p.role == prepares {
+		p.s.host.PostEnd(
+			func() bool { return false },
+			func() { defer p.s.isolate(); p.s.onPrepared(e, now) },
+		)
+		return
+	}
+	if p.role == finishes {
+		p.s.host.PostEnd(
+			func() bool { return false },
+			func() { defer p.s.isolate(); p.s.onFinished(e, tai64.FromTime(now)) },
+		)
+		return
+	}
 	p.s.host.PostEnd(
 		func() bool { defer p.s.isolate(); return p.s.restart(e, now) },
 		func() { defer p.s.isolate(); p.s.onExited(e, now) },
@@ -417,13 +522,38 @@ func (s *Supervisor) start() {
 	s.started = time.Now()
 	stop(s.deadline)
 	s.deadline = nil
+	waiting, free := s.order()
+	if waiting != "" {
+		s.post(func() { s.hold(waiting) })
+		return
+	}
+	if strings.Contains(s.scripts(), "u") && !s.preceded {
+		s.execScript('u', func(unix.WaitStatus) {
+			s.preceded = true
+			s.start()
+		})
+		return
+	}
+	s.preceded = false
+	if s.def.Start && !s.state.Prepared {
+		s.prepare()
+		return
+	}
 	launch := s.launcher()
 	quick := s.quick()
 	info := s.info()
+	after := s.def.After
 	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.postLater(func() { s.definition(def, bad) })
+		if s.Order != nil && !slices.Equal(def.After, after) {
+			s.postLater(s.start) // and waits for what it is to wait for now
+			return
+		}
+		if def.Trigger != "" && !free && !s.satisfied(def.Trigger, quick) {
+			return
+		}
 		launch(path, def, quick, &info)
 	})
 }
@@ -440,7 +570,7 @@ func (s *Supervisor) doStart(quick bool, run func()) {
 func (s *Supervisor) quick() bool {
 	cleared := s.cleared // there may be somebody to tell that nobody waits for the cgroup any more
 	s.cleared = false
-	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named())
+	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named()) && !tellsReadiness(&s.def) && s.def.Trigger == ""
 }
 
 // elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
@@ -464,33 +594,49 @@ func elsewhere(f func()) {
 func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
 	return func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
-		spec := reaper.Spec{
-			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
-			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
-			Setsid: !def.NoSetsid, Remote: def.Remote, Await: s.lane.Await,
-		}
+		spec := s.spec(path, def, stdin, stdout)
+		spec.Path, spec.Args, spec.NewPIDs = "./run", def.Dialect.RunArgs(s.Name), def.NewPIDs
 		if !s.placed(&spec, path, def) {
 			return
 		}
-		execute := func() {
-			if info != nil {
-				info.After = reaper.Tick()
-				s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
-			}
-			if err := s.execute(spec, pipe, logger); err != nil {
-				hint := startHint(path, err)
-				s.postLater(func() { s.startFailed(err, hint) })
-			}
+		execute := func() error { return s.launch(spec, quick, pipe, logger, info, process{s, runs}) }
+		if tellsReadiness(&def) {
+			execute = s.heard(&spec, def, quick, execute)
 		}
-		if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
-			elsewhere(execute)
-		} else {
-			execute()
+		if err := execute(); err != nil {
+			hint := startHint(path, def, err)
+			s.postLater(func() { s.startFailed(err, hint) })
 		}
 	}
 }
 
-func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool) error {
+// spec is what all programs of the service have in common.
+func (s *Supervisor) spec(path string, def fsstate.Definition, stdin, stdout int) reaper.Spec {
+	return reaper.Spec{
+		Env: s.host.Env, Dir: path,
+		Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
+		Setsid: !def.NoSetsid, Remote: def.Remote, Await: s.lane.Await,
+	}
+}
+
+// launch records what is about to be executed, unless info is nil, and executes it.
+func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, logger bool, info *fsstate.Info, owner reaper.Owner) (err error) {
+	execute := func() {
+		if info != nil {
+			info.After = reaper.Tick()
+			s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
+		}
+		err = s.execute(spec, pipe, logger, owner)
+	}
+	if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
+		elsewhere(execute)
+	} else {
+		execute()
+	}
+	return err
+}
+
+func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool, owner reaper.Owner) error {
 	if pipe != nil {
 		end, err := pipeEnd(pipe, logger)
 		if err != nil {
@@ -503,7 +649,7 @@ func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool) 
 			spec.Stdout = end
 		}
 	}
-	return s.host.Reaper.Start(spec, process{s})
+	return s.host.Reaper.Start(spec, owner)
 }
 
 func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
@@ -514,7 +660,7 @@ func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
 }
 
 // startHint says what the errno of a failed execve does not.
-func startHint(path string, err error) string {
+func startHint(path string, def fsstate.Definition, err error) string {
 	run := filepath.Join(path, "run")
 	var st unix.Stat_t
 	if unix.Stat(run, &st) != nil {
@@ -531,6 +677,8 @@ func startHint(path string, err error) string {
 		return "it is not executable"
 	case err == unix.ENOEXEC:
 		return "its first line does not begin with #!"
+	case def.NewPIDs && (err == unix.EPERM || err == unix.EINVAL || err == unix.ENOSPC || err == unix.ENOSYS):
+		return "the kernel gives no PID namespace, for which there is a file flag-newpidns"
 	}
 	return ""
 }
@@ -544,8 +692,15 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.since = tai64.FromTime(at)
 	s.started = at
 	s.starts++
-	s.cause = ""
+	s.cause, s.held = "", ""
+	s.group = pid
 	s.event(Event{Kind: Started})
+	s.notify("run", nil)
+	s.tell(fsstate.EventUp)
+	if s.early != nil {
+		s.early()
+		s.early = nil
+	}
 	if s.unlimited {
 		s.unlimited = false
 		s.tree((*record).limit)
@@ -557,43 +712,58 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		return
 	}
 	s.pid = 0
-	s.since = tai64.FromTime(at)
+	s.forgetNotice()
+	label := tai64.FromTime(at)
+	if !s.def.Finish || s.def.Dialect != fsstate.Runit { // which has the time of the start while finish runs
+		s.since = label
+	}
+	if s.def.Finish || s.def.Stop { // which has a time of its own
+		stop(s.deadline)
+		s.deadline = nil
+	}
 	if e.Launch != nil {
 		s.starts--
+		def := s.def
 		s.lane.Do(func() {
-			hint := startHint(s.record.dir.Path(), e.Launch)
+			hint := startHint(s.record.dir.Path(), def, e.Launch)
 			s.postLater(func() { s.startFailed(e.Launch, hint) })
 		})
 		return
 	}
 	s.reported = ""
-	s.lastEnd = fsstate.Info{Ended: new(s.since)}
+	s.lastEnd = fsstate.Info{Ended: new(label)}
+	s.wait = e.Status
 	switch {
 	case e.Unknown:
+		s.wait = unseen
 	case e.Status.Signaled():
 		s.lastEnd.Signal = new(int(e.Status.Signal()))
 	default:
 		s.lastEnd.Code = new(e.Status.ExitStatus())
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
-	s.event(s.exited(at))
-	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
-		s.askWhoKilled(s.since, at.Sub(s.started) < young)
+	s.countDeath(label)
+	s.notify("run", &e)
+	s.event(s.exited(e, at))
+	if s.state.Phase == Failed {
+		s.tell(fsstate.EventDead, fsstate.EventFailed, fsstate.EventDown)
+	} else if s.state.Phase != Finishing {
+		s.tell(fsstate.EventDead, fsstate.EventDown)
 	}
-	if e.Unknown {
-		e.Status = unseen
+	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
+		s.askWhoKilled(label, at.Sub(s.started) < young)
 	}
 	if s.events.Died != nil {
-		s.events.Died(e.Status, s.def.Essential, wanted)
+		s.events.Died(s.wait, s.def.Essential, wanted)
 	}
 }
 
 // restart is onExited where nothing follows from the end but the next start.
 func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
-	if !s.begun || s.def.Essential || e.Launch != nil {
+	if !s.begun || s.def.Essential || e.Launch != nil || s.notice > 0 {
 		return false
 	}
-	_, actions := Next(s.state, s.exited(at))
+	_, actions := Next(s.state, s.exited(e, at))
 	if len(actions) != 1 || actions[0].Kind != Start {
 		return false
 	}
@@ -602,8 +772,29 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 }
 
 // exited is the event of an end.
-func (s *Supervisor) exited(at time.Time) Event {
-	return s.told(Event{Kind: Exited, Since: at.Sub(s.started)})
+func (s *Supervisor) exited(e reaper.Exit, at time.Time) Event {
+	failed := !e.Unknown && s.def.Dialect.RunFailed(e.Status.ExitStatus())
+	if failed {
+		s.cause = fmt.Sprintf("run has ended with exit code %d: it is started again when a letter asks for it", e.Status.ExitStatus())
+	}
+	return s.told(Event{Kind: Exited, Since: at.Sub(s.started), Failed: failed})
+}
+
+// countDeath records that run has ended, as s6 does.
+func (s *Supervisor) countDeath(at tai64.Label) {
+	if s.def.Dialect != fsstate.S6 || s.def.MaxDeathTally == 0 {
+		return
+	}
+	s.deaths = fsstate.AppendDeath(s.deaths, fsstate.Death{At: at, Status: s.wait}, s.def.MaxDeathTally)
+	s.writeTally(slices.Clone(s.deaths))
+}
+
+func (s *Supervisor) writeTally(tally []byte) {
+	s.lane.Do(func() {
+		if err := s.record.dir.WriteTally(tally); err != nil {
+			s.postLater(func() { s.host.Warn(s.Name, "%v; s6's programs do not learn of its last deaths", err) })
+		}
+	})
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {
@@ -611,7 +802,7 @@ func (s *Supervisor) startFailed(err error, hint string) {
 	if hint != "" {
 		text += " (" + hint + ")"
 	}
-	s.cause = text
+	s.cause, s.early = text, nil
 	s.event(Event{Kind: StartFailed})
 	// A directory that is still being filled is none of the administrator's worries.
 	if !s.settled || s.reported == text {
