@@ -63,7 +63,9 @@ func (h host) open(o Options) (*Tree, error) {
 		t.origin = t.place
 	}
 	if err := t.occupy(); err != nil {
-		t.leave()
+		if t.base != t.place || len(subgroups(t.base)) == 0 { // those of an earlier upkeep hang on the mark
+			t.leave()
+		}
 		return nil, explain(err)
 	}
 	// What svstat shows is counted for each service; other controllers wait until a limit needs them.
@@ -217,13 +219,12 @@ func (t *Tree) occupy() error {
 	return nil
 }
 
-// leave gives BASE up if there is nothing in it.
+// leave gives BASE up.
 func (t *Tree) leave() {
-	switch {
-	case t.base != t.place:
-		rmdir(t.base)
-	case len(subgroups(t.base)) == 0:
+	if t.base == t.place {
 		clearMark(t.base)
+	} else {
+		rmdir(t.base)
 	}
 }
 
