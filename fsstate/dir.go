@@ -181,7 +181,11 @@ func (d *Dir) Complete(status, resume []byte) error {
 		return err
 	}
 	defer unix.Close(super)
-	var unwritten error
+	// What anybody has seen in the status must hold after a crash, and so is in resume by then.
+	var unrecorded, unwritten error
+	if resume != nil {
+		unrecorded = d.replace(super, "resume", resume)
+	}
 	if status != nil {
 		unwritten = d.replace(super, "status", status)
 		if d.ok < 0 {
@@ -190,8 +194,8 @@ func (d *Dir) Complete(status, resume []byte) error {
 			}
 		}
 	}
-	if resume != nil && unwritten == nil {
-		unwritten = d.replace(super, "resume", resume)
+	if unwritten == nil {
+		unwritten = unrecorded
 	}
 	return unwritten
 }
