@@ -11,13 +11,13 @@ import (
 // ctl gives the daemon an order and returns the exit code.
 func ctl(t *testing.T, h *house, order string) int {
 	t.Helper()
-	_, code := harness.Run(t, h.program, "ctl", order, h.root)
+	_, code := harness.Run(t, harness.Bin(t, "upkeep"), "ctl", order, h.root)
 	return code
 }
 
 func ctlSays(t *testing.T, h *house, order string) string {
 	t.Helper()
-	out, _ := harness.Run(t, h.program, "ctl", order, h.root)
+	out, _ := harness.Run(t, harness.Bin(t, "upkeep"), "ctl", order, h.root)
 	return out
 }
 

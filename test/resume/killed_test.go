@@ -251,6 +251,31 @@ func TestDiedMeanwhile(t *testing.T) {
 	})
 }
 
+// TestStoppedAtOnce: a daemon that is told to stop before it has found what an earlier one has left, ends that too.
+func TestStoppedAtOnce(t *testing.T) {
+	h := newHouse(t)
+	var list []*service
+	for i := range 20 {
+		list = append(list, h.service(fmt.Sprintf("s%d", i), long))
+	}
+	for i := range 6 {
+		h.open()
+		for _, s := range list {
+			s.supervised()
+		}
+		h.kill()
+		h.open()
+		h.listens()
+		time.Sleep(time.Duration(i) * time.Millisecond) // a place in the resume, no wait for anything
+		h.ends(0)
+		for _, s := range list {
+			if n := working(s.dir); n != 0 {
+				t.Fatalf("%d processes are left of %s", n, s.name())
+			}
+		}
+	}
+}
+
 // TestNeverTwice: however early the daemon is killed, there is one copy of each service.
 func TestNeverTwice(t *testing.T) {
 	ways(t, func(t *testing.T, h *house) {

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	rig.Main(m, map[string]func([]string){"init": initHelper})
+	rig.Apart(m, map[string]func([]string){"init": initHelper})
 }
 
 // initHelper mounts the /proc of new PID and mount namespaces and executes its arguments.
