@@ -2,12 +2,15 @@
 # make run          supervises a demo root until ^C
 # make test         runs every test; UPKEEP_TEST_ALL=1 makes a test that this machine cannot run a failure
 # make bench        compares with the installed peers and records the table in docs/performance.md
+# make chaos        ROUNDS= SEED= lets a daemon suffer at random, for longer than make test does
 # make fuzz         runs each fuzz target for FUZZTIME
 # make install      DESTDIR= PREFIX=/usr/local; also the systemd units, and files for OpenRC and SysV init
 
 DESTDIR  =
 PREFIX   = /usr/local
 FUZZTIME = 20s
+ROUNDS   = 10000
+SEED     = 1
 COMMANDS = envdir envini envuidgid fghack multilog pgrphack readproctitle setlock setuidgid setuser softlimit supervise svc svok svscan svscanboot svstat svup tai64n tai64nfrac tai64nlocal
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -31,6 +34,9 @@ test: all
 
 bench: all
 	go run ./test/bench -write docs/performance.md
+
+chaos: all
+	go test -count=1 -timeout 24h -v ./test/chaos -args -rounds=$(ROUNDS) -seed=$(SEED)
 
 fuzz:
 	@set -e; for p in $$(go list ./...); do \
@@ -58,4 +64,4 @@ place = sed 's,/usr/local/bin/,$(PREFIX)/bin/,g' $(1) >$(DESTDIR)$(PREFIX)/$(3) 
 clean:
 	rm -rf bin
 
-.PHONY: all run test bench fuzz install clean FORCE
+.PHONY: all run test bench chaos fuzz install clean FORCE

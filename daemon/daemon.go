@@ -243,6 +243,7 @@ func Run(c Config) (int, error) {
 		return exitSystem, err
 	}
 	m.signals, m.deaths = signals, deaths
+	m.handed.relay(signals)
 	defer m.messages.close(time.Second)
 	m.calmDown(m.panics)
 	d, err := m.take(c)

@@ -31,9 +31,11 @@ const HandoverVersion = 1
 type Handover struct {
 	home    [2]int // the lock and the control of the root, or -1
 	command reaper.Process
-	resumes int    // how often this process was executed anew
-	panics  int    // in a row
-	reply   string // who waits for an answer to an order to upgrade
+	resumes int            // how often this process was executed anew
+	panics  int            // in a row
+	reply   string         // who waits for an answer to an order to upgrade
+	caught  chan os.Signal // what is in it when all else is ready is handed over
+	signals []unix.Signal  // that nobody has acted upon
 
 	mu    sync.Mutex
 	dirs  map[fsstate.ID]fsstate.Held // by the supervise directory
@@ -75,6 +77,9 @@ func (h *Handover) append(b []byte) []byte {
 	if h.reply != "" {
 		b = fmt.Appendf(b, "reply %s\n", h.reply)
 	}
+	for _, s := range h.signals {
+		b = fmt.Appendf(b, "signal %d\n", s)
+	}
 	for id, d := range h.dirs {
 		b = fmt.Appendf(b, "dir %d %d %d %d %d\n", id.Dev, id.Ino, d.Lock, d.Control, d.OK)
 	}
@@ -103,6 +108,8 @@ func parseHandover(b []byte) (*Handover, error) {
 			h.command = reaper.Process{Pid: n[0], Start: uint64(n[1])}
 		case key == "count" && len(n) == 2:
 			h.resumes, h.panics = n[0], n[1]
+		case key == "signal" && len(n) == 1:
+			h.signals = append(h.signals, unix.Signal(n[0]))
 		case key == "dir" && len(n) == 5:
 			h.dirs[fsstate.ID{Dev: uint64(n[0]), Ino: uint64(n[1])}] = fsstate.Held{Lock: n[2], Control: n[3], OK: n[4]}
 		case key == "pipe" && len(n) == 5:
@@ -187,10 +194,6 @@ func (h *Handover) become(path string) error {
 		return fmt.Errorf("cannot keep what is to be handed over: %w", err)
 	}
 	defer unix.Close(fd)
-	table := h.append(nil)
-	if n, err := unix.Write(fd, table); n < len(table) {
-		return fmt.Errorf("cannot keep what is to be handed over: %w", errors.Join(err))
-	}
 	// No child may be born while our descriptors are to stay open in what is executed.
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
@@ -203,10 +206,50 @@ func (h *Handover) become(path string) error {
 		}
 	}
 	inherit(0)
-	// Until its successor listens, a signal to this process has to wait: the default would be to die of it.
-	reaper.BlockSignals()
+	// Until its successor listens, a signal to this process must not end it.
+	listen := reaper.BlockSignals()
+	h.collect() // as late as can be: what another thread still catches after that is lost
+	table := h.append(nil)
+	if n, err := unix.Write(fd, table); n < len(table) {
+		listen()
+		inherit(unix.FD_CLOEXEC)
+		h.giveBack()
+		return fmt.Errorf("cannot keep what is to be handed over: %w", errors.Join(err))
+	}
 	env := append(os.Environ(), fmt.Sprintf("%s=%d", handoverVar, fd))
 	err = syscall.Exec(path, os.Args, env)
+	listen()
 	inherit(unix.FD_CLOEXEC)
+	h.giveBack()
 	return fmt.Errorf("cannot execute %s: %w", path, err)
+}
+
+// collect takes the signals that were caught, and giveBack lets them be acted upon here.
+func (h *Handover) collect() {
+	for {
+		select {
+		case s := <-h.caught:
+			h.signals = append(h.signals, s.(unix.Signal))
+		default:
+			return
+		}
+	}
+}
+
+func (h *Handover) giveBack() {
+	for _, s := range h.signals {
+		select {
+		case h.caught <- s:
+		default:
+		}
+	}
+	h.signals = nil
+}
+
+// relay lets what was caught by the program before be acted upon by this one. It may be called on a nil Handover.
+func (h *Handover) relay(to chan os.Signal) {
+	if h != nil {
+		h.caught = to
+		h.giveBack()
+	}
 }

@@ -61,14 +61,18 @@ func (m *mailbox) rouseForAny() bool {
 	return true
 }
 
-// run calls what is posted, in order.
+// run calls what is posted, in order. What is not called yet stays in the queue, so that a function that runs the
+// queue itself before this process is executed anew leaves nothing behind.
 func (m *mailbox) run() {
 	m.mu.Lock()
-	batch := m.queue
-	m.queue = nil
-	m.mu.Unlock()
-	for _, one := range batch {
-		one.run()
+	defer m.mu.Unlock()
+	for n := len(m.queue); n > 0 && len(m.queue) > 0; n-- {
+		one := m.queue[0]
+		m.queue[0] = mail{}
+		if m.queue = m.queue[1:]; len(m.queue) == 0 {
+			m.queue = nil
+		}
+		m.unlocked(func() bool { one.run(); return true })
 	}
 }
 

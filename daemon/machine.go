@@ -48,6 +48,7 @@ func (m *Machine) Run(c Config, refusal error) {
 		}
 	}
 	m.signals, m.deaths = signals, deaths
+	m.handed.relay(signals)
 	m.calmDown(m.panics)
 	for _, n := range notes {
 		m.messages.warn("", "%s", n)

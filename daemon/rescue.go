@@ -54,7 +54,7 @@ func (d *daemon) afterPanic() {
 	}
 	h := newHandover()
 	h.home[0], h.home[1] = d.home.Held()
-	h.panics, h.resumes = panics, d.resumes+1
+	h.panics, h.resumes, h.caught = panics, d.resumes+1, d.signals
 	d.tryExecute(h)
 	os.Exit(exitSystem)
 }

@@ -24,6 +24,10 @@ type stopping struct {
 // whose end is the reason, nil for an order from outside.
 func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	deadline := time.Now().Add(timeout)
+	if d.takingUp() && timeout > 0 {
+		d.host.After(takingPause, func() { d.stopAll(code, max(0, timeout-takingPause)) })
+		return
+	}
 	if d.stop != nil {
 		if deadline.Before(d.stop.deadline) {
 			d.stop.until(deadline)
@@ -43,6 +47,23 @@ func (d *daemon) stopAll(code *int, timeout time.Duration) {
 		d.command.end()
 	}
 	d.stop.check()
+}
+
+// takingPause is how long an order to stop waits before it looks again whether all services are taken up.
+const takingPause = 10 * time.Millisecond
+
+// takingUp tells whether services that an earlier upkeep has left running are still to be found. Ended now, they
+// would be left for good.
+func (d *daemon) takingUp() bool {
+	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing {
+		return false
+	}
+	for _, e := range d.entries {
+		if e.preparing {
+			return true
+		}
+	}
+	return !d.scan.complete
 }
 
 // until sets the deadline. Services are killed a little before it, so that their loggers can still read

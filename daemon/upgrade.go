@@ -74,6 +74,8 @@ func (u *upgrade) Exited(e reaper.Exit) {
 		n, _ := unix.Read(u.out, said[:])
 		text := string(said[:max(0, n)])
 		switch {
+		case u.d.stop != nil:
+			u.refuse("everything is being stopped")
 		case e.Status != 0:
 			u.refuse(fmt.Sprintf("%s does not start: %s", u.d.program, describe(e.Status)))
 		case !understands(text):
@@ -162,7 +164,10 @@ func (d *daemon) busy() bool { return !d.host.Pool.Idle() || !d.mail.empty() }
 func (d *daemon) handover() *Handover {
 	h := newHandover()
 	h.home[0], h.home[1] = d.home.Held()
-	h.resumes = d.resumes + 1
+	h.resumes, h.caught = d.resumes+1, d.signals
+	if d.stop != nil {
+		h.signals = append(h.signals, unix.SIGTERM)
+	}
 	if c := d.command; c != nil && c.running && c.pid != 0 {
 		h.command = reaper.Process{Pid: c.pid, Start: d.host.Reaper.StartTime(c.pid)}
 	}

@@ -111,7 +111,7 @@ func Ask(path, verb string, patience time.Duration) (answer string, err error) {
 	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return "", err
 	}
-	if err := awaitWriter(fd, patience); err != nil {
+	if err := awaitWriter(fd, control, patience); err != nil {
 		return "", err
 	}
 	text, err := io.ReadAll(f)
@@ -124,10 +124,11 @@ func Ask(path, verb string, patience time.Duration) (answer string, err error) {
 	return string(text), nil
 }
 
-// awaitWriter waits until somebody has written to a FIFO or closed it again.
-func awaitWriter(fd int, patience time.Duration) error {
+// awaitWriter waits until somebody has written to a FIFO or closed it again. The error is ErrNoDaemon if nobody
+// reads control any more before that.
+func awaitWriter(fd, control int, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(control)}}
 		n, err := unix.Poll(p, int(max(0, time.Until(end).Milliseconds())))
 		switch {
 		case err == unix.EINTR:
@@ -135,6 +136,11 @@ func awaitWriter(fd int, patience time.Duration) error {
 			return err
 		case n == 0:
 			return os.ErrDeadlineExceeded
+		case p[0].Revents == 0: // unless the answer came in between
+			if n, _ := unix.Poll(p[:1], 0); n == 0 {
+				return ErrNoDaemon
+			}
+			return nil
 		default:
 			return nil
 		}

@@ -181,7 +181,14 @@ func (d *Dir) Complete(status, resume []byte) error {
 		return err
 	}
 	defer unix.Close(super)
-	var unwritten error
+	// What anybody has seen in the status must hold after a crash, and so is in resume by then.
+	var unrecorded, unwritten error
+	if resume != nil {
+		unrecorded = d.replace(super, "resume", resume)
+		if unrecorded != nil && overwrite(super, "resume", resume) == nil {
+			unrecorded = nil
+		}
+	}
 	if status != nil {
 		unwritten = d.replace(super, "status", status)
 		if d.ok < 0 {
@@ -190,8 +197,8 @@ func (d *Dir) Complete(status, resume []byte) error {
 			}
 		}
 	}
-	if resume != nil && unwritten == nil {
-		unwritten = d.replace(super, "resume", resume)
+	if unwritten == nil {
+		unwritten = unrecorded
 	}
 	return unwritten
 }
@@ -381,6 +388,24 @@ func (d *Dir) replace(super int, name string, content []byte) error {
 		return &Unrecorded{&OpError{"write", filepath.Join(d.super, name), err}}
 	}
 	return nil
+}
+
+// overwrite writes one line over the first one of a file that is there, which needs no space on a full disk. Within a
+// page it is done as a whole, whenever this process is killed; what stays behind it, nobody reads.
+func overwrite(dirfd int, name string, line []byte) error {
+	fd, err := openat(dirfd, name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	n, err := unix.Pwrite(fd, line, 0)
+	if err == nil && n < len(line) {
+		err = unix.ENOSPC
+	}
+	if err == nil {
+		err = unix.Ftruncate(fd, int64(n))
+	}
+	return err
 }
 
 func writeAt(dirfd int, name string, content []byte) error {

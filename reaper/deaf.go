@@ -40,8 +40,23 @@ func processSignals() (set unix.Sigset_t) {
 }
 
 // BlockSignals keeps signals away from the calling thread for good, and from the program that it executes
-// until that listens to them: what comes in between waits.
-func BlockSignals() {
+// until that listens to them: what comes in between waits. But the start of a Go program lets in those that end a
+// process by default, whatever its mask, and would die of them. So they are ignored until it listens. The returned
+// function ends that, if nothing was executed.
+func BlockSignals() (restore func()) {
 	set := processSignals()
 	unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+	signals := [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM}
+	var caught [len(signals)]action
+	for i, s := range signals {
+		caught[i].get(s)
+		(&action{handler: ignored}).set(s)
+	}
+	return func() {
+		for i, s := range signals {
+			caught[i].set(s)
+		}
+	}
 }
+
+const ignored = 1 // SIG_IGN

@@ -30,6 +30,7 @@ type Process struct {
 	Pid, Parent, Session int
 	Start                uint64 // in ticks of 10 ms since the boot
 	Zombie               bool
+	Status               unix.WaitStatus // of a zombie, where this process may know
 }
 
 // Look reads what is known of a process.
@@ -49,7 +50,7 @@ func StartTime(pid int) (uint64, error) {
 
 // parseStat reads /proc/PID/stat, proc(5). The name in parentheses can hold anything.
 func parseStat(pid int, stat []byte) (Process, error) {
-	const state, parent, session, start = 0, 1, 3, 19 // fields after the name
+	const state, parent, session, start, status = 0, 1, 3, 19, 49 // fields after the name
 	i := bytes.LastIndexByte(stat, ')')
 	f := bytes.Fields(stat[i+1:])
 	if i < 0 || len(f) <= start {
@@ -60,6 +61,10 @@ func parseStat(pid int, stat []byte) (Process, error) {
 	p.Parent, errs[0] = strconv.Atoi(string(f[parent]))
 	p.Session, errs[1] = strconv.Atoi(string(f[session]))
 	p.Start, errs[2] = strconv.ParseUint(string(f[start]), 10, 64)
+	if p.Zombie && len(f) > status {
+		n, _ := strconv.ParseUint(string(f[status]), 10, 32)
+		p.Status = unix.WaitStatus(n)
+	}
 	for _, err := range errs {
 		if err != nil {
 			return Process{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)

@@ -65,34 +65,46 @@ func (r *Reaper) Kept(pid int) bool {
 	return kept
 }
 
-// Ended delivers the end of a process that was taken over from somebody else. How it has ended is known only
-// where the kernel keeps it (6.15), and from when its parent has reaped it; unless that is not to be waited for
-// any longer, Ended returns false before.
-func (r *Reaper) Ended(pid int, longer bool) (delivered bool) {
+// Ended delivers the end of a process that was taken over from somebody else. How it has ended is always known
+// from Linux 6.15 on, and before that if its parent has not reaped it yet.
+func (r *Reaper) Ended(pid int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.children[pid]
 	if c == nil || c.pidfd < 0 {
-		return true
-	}
-	e := Exit{Pid: pid}
-	if e.Status, e.Unknown = exitStatus(c.pidfd); e.Unknown && longer {
-		return false
+		return
 	}
 	delete(r.children, pid)
+	e := Exit{Pid: pid}
+	e.Status, e.Unknown = exitStatus(pid, c.pidfd)
 	c.close()
 	c.exited(e)
-	return true
 }
 
-// exitStatus asks the kernel how the process of a pidfd has ended.
-func exitStatus(pidfd int) (status unix.WaitStatus, unknown bool) {
+// exitStatus finds out how the process of a pidfd has ended. The kernel says so of a zombie in /proc, and of one
+// that is reaped, which can be at any moment, to whoever has its pidfd.
+func exitStatus(pid, pidfd int) (status unix.WaitStatus, unknown bool) {
+	if status, ok := reapedStatus(pidfd); ok {
+		return status, false
+	}
+	p, err := Look(pid)
+	if status, ok := reapedStatus(pidfd); ok { // then what was looked at may be another process
+		return status, false
+	}
+	if err == nil && p.Zombie && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil { // it still has its pid
+		return p.Status, false
+	}
+	return 0, true
+}
+
+// reapedStatus is known from Linux 6.15 on.
+func reapedStatus(pidfd int) (status unix.WaitStatus, ok bool) {
 	const exit = 1 << 3 // PIDFD_INFO_EXIT
 	info := unix.PidfdInfo{Mask: exit}
 	if unix.IoctlPidfdInfo(pidfd, &info) != nil || info.Mask&exit == 0 {
-		return 0, true
+		return 0, false
 	}
-	return unix.WaitStatus(info.Exit_code), false
+	return unix.WaitStatus(info.Exit_code), true
 }
 
 // Disown forgets a process without waiting for its end, so that another owner can take it over.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -96,15 +95,9 @@ func TestTakeOverAStranger(t *testing.T) {
 		}
 		say()
 		readable(t, fd)
-		told := false
-		for end := time.Now().Add(patience / 10); !told && time.Now().Before(end); { // until the shell has reaped it
-			told = children.Ended(p.Pid, true)
-		}
-		if !told { // a kernel before 6.15
-			children.Ended(p.Pid, false)
-		}
+		children.Ended(p.Pid)
 		e := o.wait(t)
-		if e.Pid != p.Pid || told && e.Status != want || e.Unknown == told {
+		if e.Pid != p.Pid || e.Status != want || e.Unknown {
 			t.Errorf("%s: it has ended with %+v, want %v", script, e, want)
 		}
 		if children.Signal(p.Pid, 0, false) {

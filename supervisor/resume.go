@@ -189,7 +189,8 @@ func (s *Supervisor) diedUnseen(i fsstate.Info) {
 func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 	ended := func() {
 		h.Controls.Remove(fd)
-		h.Post(func() { h.ended(pid, reapTries) })
+		h.Reaper.Ended(pid)
+		h.Post(func() {}) // a turn, for what the end has posted
 	}
 	if err := h.Controls.AddReady(fd, ended); err != nil {
 		failed(err)
@@ -197,25 +198,10 @@ func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 	}
 }
 
-// How often, and after which pauses, it is looked whether the parent of a dead process has reaped it, which alone
-// tells how it has ended.
-const (
-	reapTries = 20
-	reapPause = 2 * time.Millisecond
-)
-
-func (h *Host) ended(pid, tries int) {
-	if !h.Reaper.Ended(pid, tries > 0) {
-		h.After(reapPause, func() { h.ended(pid, tries-1) })
-		return
-	}
-	h.Post(func() {}) // a turn, for what the end has posted
-}
-
 func (h *Host) pollPid(pid, fd int) {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, _ := unix.Poll(p, 0); n > 0 {
-		h.ended(pid, reapTries)
+		h.Reaper.Ended(pid)
 		return
 	}
 	h.After(time.Second, func() { h.pollPid(pid, fd) })

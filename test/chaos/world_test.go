@@ -1,0 +1,442 @@
+package chaos_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"math/rand/v2"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/fsstate"
+	"upkeep/test/hardtimes/rig"
+	"upkeep/test/harness"
+)
+
+// logged is how many of the services, the first, have a logger; fullDisk those, the last, whose supervise
+// directories are on a file system that may be full.
+const (
+	logged   = 2
+	fullDisk = 2
+)
+
+// A world is a root with the daemon on it, and what must hold of both.
+type world struct {
+	*rig.Upkeep
+	t                       *testing.T
+	top, root, mark, upkeep string
+	rand                    *rand.Rand
+	list                    []*service
+	full                    bool // the small file system is
+	did                     []string
+}
+
+// A service is seen from outside, with what is to be expected of it.
+type service struct {
+	w       *world
+	n       int
+	dir     string // beside the root
+	link    string // the entry
+	present bool   // it is an entry
+	want    byte   // u, d or o
+	pid     int    // of the process that must live, 0 for none or any
+	doomed  []int  // processes that were told to end
+}
+
+func (w *world) do(what string, s *service) {
+	if s != nil {
+		what += " " + filepath.Base(s.dir)
+	}
+	w.did = append(w.did, what)
+}
+
+// small mounts a small file system for some supervise directories.
+func (w *world) small() {
+	harness.NeedRoot(w.t)
+	dir := filepath.Join(w.top, "small")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		harness.Skip(w.t, "cannot mount a tmpfs: %v", err)
+	}
+	w.t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+func (w *world) add(n int) {
+	s := &service{w: w, n: n, dir: filepath.Join(w.top, "all", fmt.Sprintf("s%d", n)), want: 'u', present: true}
+	s.link = filepath.Join(w.root, filepath.Base(s.dir))
+	// The marker is the name of a process that lives as long as the service does.
+	script := fmt.Sprintf("#!/bin/sh\nexec sleep 1000000.%s\n", s.marker())
+	if s.logs() {
+		script = fmt.Sprintf("#!/bin/sh\ni=$(tail -n 1 ../../count%d)\nwhile :; do i=$((i+1)); echo $i >>../../count%d; echo $i; sleep 0.05; done\n", n, n)
+		harness.WriteFile(w.t, filepath.Join(w.top, fmt.Sprintf("count%d", n)), "0\n", 0o644)
+		log := fmt.Sprintf("#!/bin/sh\nexec %s/multilog ../../../log%d\n", filepath.Dir(w.upkeep), n)
+		harness.WriteFile(w.t, filepath.Join(s.dir, "log", "run"), log, 0o755)
+	}
+	harness.WriteFile(w.t, filepath.Join(s.dir, "run"), script, 0o755)
+	if n >= services-fullDisk {
+		if err := os.Symlink(filepath.Join(w.top, "small", filepath.Base(s.dir)), filepath.Join(s.dir, "supervise")); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	os.MkdirAll(w.root, 0o755)
+	if err := os.Symlink(s.dir, s.link); err != nil {
+		w.t.Fatal(err)
+	}
+	w.list = append(w.list, s)
+}
+
+func (s *service) logs() bool     { return s.n < logged }
+func (s *service) marker() string { return fmt.Sprintf("%05d%02d", s.w.seedMark(), s.n) }
+func (s *service) super() string  { return filepath.Join(s.dir, "supervise") }
+
+// seedMark tells the worlds of this process apart in numbers.
+func (w *world) seedMark() int {
+	n, _ := strconv.Atoi(w.mark[strings.LastIndexByte(w.mark, '-')+1:])
+	return n + 1
+}
+
+func (w *world) open() {
+	cmd := exec.Command(w.upkeep, "--stop-timeout=5s", w.root)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), "UPKEEP_TEST_CHAOS="+w.mark)
+	if dir := ownGroup(); dir != "" {
+		if g, err := os.Open(dir); err == nil {
+			defer g.Close()
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(g.Fd())
+		}
+	}
+	w.Upkeep = rig.Start(w.t, cmd)
+}
+
+// upgrade executes the daemon anew under clients that must not be refused.
+func (w *world) upgrade() {
+	s := w.list[0]
+	harness.Eventually(w.t, "svok says so", func() bool { return exec.Command(w.upkeep, "svok", s.dir).Run() == nil })
+	done, failed := make(chan bool), make(chan string, 1)
+	go func() {
+		for {
+			select {
+			case <-done:
+				failed <- ""
+				return
+			default:
+			}
+			if out, err := exec.Command(w.upkeep, "svok", s.dir).CombinedOutput(); err != nil {
+				failed <- fmt.Sprintf("%v: %s", err, out)
+				return
+			}
+		}
+	}()
+	harness.Eventually(w.t, "the daemon is upgraded", func() bool {
+		out, code := harness.Run(w.t, w.upkeep, "ctl", "upgrade", w.root)
+		if code != 0 && !strings.Contains(out, "no upkeep supervises it") {
+			w.t.Fatalf("upgrade: %d: %s", code, out)
+		}
+		return code == 0
+	})
+	close(done)
+	if text := <-failed; text != "" {
+		w.t.Errorf("a client was refused: %s", text)
+	}
+}
+
+// fill fills the small file system, or empties it.
+func (w *world) fill(full bool) {
+	w.do(fmt.Sprintf("full %v", full), nil)
+	path := filepath.Join(w.top, "small", "ballast")
+	if w.full = full; !full {
+		os.Remove(path)
+		return
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for ; err == nil; _, err = f.Write(make([]byte, 4096)) {
+	}
+	f.Close()
+}
+
+// truthful tells whether the daemon can record what the service is.
+func (s *service) truthful() bool { return !s.w.full || s.n < services-fullDisk }
+
+func (s *service) supervised() {
+	s.w.t.Helper()
+	harness.Eventually(s.w.t, filepath.Base(s.dir)+" is supervised", func() bool { return s.write("") })
+}
+
+// write writes letters into control; false where nobody listens.
+func (s *service) write(letters string) bool {
+	fd, err := unix.Open(filepath.Join(s.super(), "control"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(letters))
+	return err == nil
+}
+
+func (s *service) letter(c byte) {
+	if !s.present && !s.held() || !s.truthful() {
+		return
+	}
+	s.w.do("letter "+string(c), s)
+	switch c {
+	case 'u', 'd', 'o':
+		s.want = c
+	}
+	s.supervised()
+	switch c {
+	case 'd':
+		s.dooms()
+	case 't':
+		s.dooms()
+		s.write("tc") // it may be paused
+		return
+	}
+	s.write(string(c))
+}
+
+// dooms says that what runs is to end.
+func (s *service) dooms() []int {
+	s.doomed = append(s.doomed, s.processes()...)
+	s.pid = 0
+	return s.doomed
+}
+
+// held tells whether somebody supervises it.
+func (s *service) held() bool { return s.write("") }
+
+// killed kills the process.
+func (s *service) killed() {
+	for _, pid := range s.dooms() {
+		unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+func (s *service) endLogger() {
+	if st, ok := rig.StatusOf(filepath.Join(s.dir, "log", "supervise")); ok && st.Pid > 1 {
+		if at, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", st.Pid)); at == filepath.Join(s.dir, "log") {
+			unix.Kill(st.Pid, unix.SIGTERM)
+		}
+	}
+}
+
+// come lets it be an entry, or no longer. Then it is told to leave, as the manual says.
+func (s *service) come(in bool) {
+	if !s.truthful() {
+		return
+	}
+	s.w.do(fmt.Sprintf("present %v", in), s)
+	s.present, s.pid = in, 0
+	if in {
+		s.want = 'u'
+		if err := os.Symlink(s.dir, s.link); err != nil {
+			s.w.t.Fatal(err)
+		}
+		return
+	}
+	s.supervised()
+	os.Remove(s.link)
+	s.write("dx")
+	harness.Eventually(s.w.t, filepath.Base(s.dir)+" is left", func() bool {
+		gone := !s.held() && len(s.processes()) == 0
+		if !gone {
+			s.write("dx")
+		}
+		return gone
+	})
+}
+
+// processes are those that run for it now.
+func (s *service) processes() (list []int) {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range procs {
+		pid, _ := strconv.Atoi(filepath.Base(p))
+		cmdline, _ := os.ReadFile(p + "/cmdline")
+		args := strings.ReplaceAll(string(cmdline), "\x00", " ")
+		ours := strings.Contains(args, s.marker())
+		if s.logs() {
+			at, _ := os.Readlink(p + "/cwd")
+			ours = at == s.dir && strings.HasPrefix(args, "/bin/sh ./run")
+			if stat, _ := os.ReadFile(p + "/status"); ours && !strings.Contains(string(stat), "\nNSpid:") {
+				ours = false
+			}
+		}
+		if ours && rig.Alive(pid) {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// holds waits until each service is as the oracle says. What a letter that a dying daemon had read was lost with
+// it, is said again, and must hold then.
+func (w *world) holds() {
+	w.t.Helper()
+	for _, s := range w.list {
+		s.holds()
+	}
+}
+
+func (s *service) holds() {
+	t := s.w.t
+	t.Helper()
+	began, said := time.Now(), time.Now()
+	last := ""
+	for {
+		now := s.processes()
+		s.doomed = slices.DeleteFunc(s.doomed, func(pid int) bool { return !slices.Contains(now, pid) })
+		want := 0
+		switch {
+		case !s.present:
+		case s.want == 'u':
+			want = 1
+		case s.want == 'o':
+			want = min(len(now), 1) // whether it has run already nobody knows
+		}
+		last = fmt.Sprintf("%d processes %v, want %d (%c), had pid %d", len(now), now, want, s.want, s.pid)
+		if len(s.doomed) == 0 && len(now) == want && (s.pid == 0 || want == 0 || now[0] == s.pid) && (!s.present || s.agrees(now)) {
+			if s.pid = 0; want == 1 && s.want == 'u' {
+				s.pid = now[0]
+			}
+			return
+		}
+		if s.pid != 0 && want == 1 && len(now) == 1 && now[0] != s.pid {
+			t.Fatalf("%s was started again: %s", s.dir, last)
+		}
+		if len(now) > 1 && time.Since(began) > 2*time.Second {
+			t.Fatalf("%s: %s", s.dir, last)
+		}
+		if time.Since(said) > time.Second/2 {
+			said = time.Now()
+			s.write(string(s.want) + "c")
+			for _, pid := range s.doomed { // it is the letter t that was lost
+				if s.want != 'd' {
+					unix.Kill(pid, unix.SIGKILL)
+				}
+			}
+		}
+		if time.Since(began) > harness.Patience {
+			t.Fatalf("%s: %s; status %+v", s.dir, last, s.status())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (s *service) status() any {
+	st, ok := rig.StatusOf(s.super())
+	return fmt.Sprintf("%+v %v", st, ok)
+}
+
+// agrees tells whether the status is the truth and can be read, where it can be written.
+func (s *service) agrees(now []int) bool {
+	if !s.truthful() {
+		return true
+	}
+	st, ok := rig.StatusOf(s.super())
+	if !ok || !s.held() {
+		return false
+	}
+	info, _ := os.ReadFile(filepath.Join(s.super(), "resume"))
+	if _, err := fsstate.ParseInfo(info); err != nil {
+		return false
+	}
+	if len(now) == 0 {
+		return st.Pid == 0
+	}
+	return st.Pid == now[0]
+}
+
+// holdsAll checks what takes longer.
+func (w *world) holdsAll() {
+	w.t.Helper()
+	w.holds()
+	harness.Eventually(w.t, "there is no zombie", func() bool {
+		procs, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, p := range procs {
+			stat, _ := os.ReadFile(p)
+			f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+			if len(f) > 2 && f[0] == "Z" && f[1] == strconv.Itoa(w.Pid()) {
+				return false
+			}
+		}
+		return true
+	})
+	for _, s := range w.list[:logged] {
+		s.contiguous()
+	}
+}
+
+// contiguous fails the test if a line of a numbered writer is missing, or there twice in an order that is none: a
+// writer that was killed may have said a number that it had written down and not said yet.
+func (s *service) contiguous() {
+	s.w.t.Helper()
+	text, _ := os.ReadFile(filepath.Join(s.w.top, fmt.Sprintf("log%d", s.n), "current"))
+	last := 0
+	for line := range strings.Lines(string(text)) {
+		n, err := strconv.Atoi(strings.TrimSpace(line))
+		if !strings.HasSuffix(line, "\n") {
+			return
+		}
+		if err != nil || n <= last || n > last+1 && !s.forgives() && last != 0 {
+			s.w.t.Fatalf("%q follows %d in the log of %s", line, last, s.dir)
+		}
+		last = n
+	}
+}
+
+// forgives tells whether the writer was ever killed between writing a number down and saying it.
+func (s *service) forgives() bool {
+	for _, d := range s.w.did {
+		if d == "kill service "+filepath.Base(s.dir) || strings.HasSuffix(d, " "+filepath.Base(s.dir)) && strings.HasPrefix(d, "letter ") {
+			return true
+		}
+	}
+	return false
+}
+
+// end stops the daemon: nothing is left.
+func (w *world) end() {
+	w.t.Helper()
+	if w.full {
+		w.fill(false)
+	}
+	if code := w.Stop(syscall.SIGTERM, harness.Patience); code != 0 {
+		w.t.Errorf("exit code %d", code)
+	}
+	for _, s := range w.list {
+		if left := s.processes(); len(left) > 0 {
+			w.t.Errorf("%s: left behind: %v", s.dir, left)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(ownGroup(), "upkeep-"+filepath.Base(w.root)+"-*")); len(left) > 0 && ownGroup() != "" {
+		w.t.Errorf("groups left behind: %v", left)
+	}
+}
+
+// ownGroup is where this process is in the unified cgroup hierarchy, or "".
+func ownGroup() string {
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	own, _ := os.ReadFile("/proc/self/cgroup")
+	for m := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(m); len(f) > 2 && f[2] == "cgroup2" {
+			for o := range strings.Lines(string(own)) {
+				if path, ok := strings.CutPrefix(strings.TrimSpace(o), "0::"); ok {
+					return filepath.Join(f[1], path)
+				}
+			}
+		}
+	}
+	return ""
+}
