@@ -33,7 +33,7 @@ func (e *entry) up() bool {
 		return false
 	}
 	switch e.main.State().Phase {
-	case supervisor.Up, supervisor.Stopping:
+	case supervisor.Up, supervisor.Ready, supervisor.Stopping:
 		return true
 	}
 	return false

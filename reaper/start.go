@@ -15,14 +15,17 @@ type Spec struct {
 	Env  []string
 	Dir  string // working directory; empty for ours
 
-	// Stdin, Stdout and Stderr are descriptors of ours. The process gets these three and no other.
+	// Stdin, Stdout and Stderr are descriptors of ours. The process gets these three and no other, but for
+	// Notice as number NoticeFD, unless that is 0; it can take the place of one of the three.
 	Stdin, Stdout, Stderr int
+	Notice, NoticeFD      int
 
 	Setsid bool // a session and a process group of its own
 	// Foreground makes the process the leader of the terminal's foreground group. Stdin must be the
 	// terminal.
 	Foreground bool
 	Setpgid    bool // a process group of its own
+	NewPIDs    bool // process 1 of a PID namespace of its own
 
 	// Remote says that Dir or Path may lie on a file system that can hang. The process is then started
 	// by way of the trampoline: the hang is the child's alone, and not that of every goroutine (Go
@@ -46,6 +49,9 @@ func (s *Spec) Reports() bool { return s.Remote || len(s.Join) > 0 }
 func (r *Reaper) Start(s Spec, owner Owner) error {
 	path, args, dir := s.Path, s.Args, s.Dir
 	files := []uintptr{uintptr(s.Stdin), uintptr(s.Stdout), uintptr(s.Stderr)}
+	if s.NoticeFD > 0 {
+		files = withNotice(files, s.Notice, s.NoticeFD)
+	}
 	c := &child{owner: owner, pidfd: -1}
 	if s.Reports() {
 		report, err := newLaunchReport()
@@ -54,12 +60,15 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		}
 		defer report.closeWriter()
 		c.report = report
-		path, args, dir = trampoline(s)
+		path, args, dir = trampoline(s, len(files))
 		files = append(files, uintptr(report.writer))
 	}
 	attr := &syscall.ProcAttr{
 		Dir: dir, Env: s.Env, Files: files,
 		Sys: &syscall.SysProcAttr{Setsid: s.Setsid, Setpgid: s.Setpgid, Foreground: s.Foreground, Ctty: s.Stdin},
+	}
+	if s.NewPIDs {
+		attr.Sys.Cloneflags = unix.CLONE_NEWPID
 	}
 	r.begin()
 	if s.Await != nil {
@@ -71,6 +80,16 @@ func (r *Reaper) Start(s Spec, owner Owner) error {
 		c.report.take()
 	}
 	return err
+}
+
+// withNotice adds a descriptor of ours as that number, with none in between.
+func withNotice(files []uintptr, ours, number int) []uintptr {
+	const none = ^uintptr(0)
+	for len(files) <= number {
+		files = append(files, none)
+	}
+	files[number] = uintptr(ours)
+	return files
 }
 
 // forkExec tries again when the file was just written: a fork elsewhere, in the writer, can hold its

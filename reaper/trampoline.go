@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -11,31 +12,32 @@ import (
 // TrampolineName is the argv[0] by which upkeep knows that it was executed as the trampoline.
 const TrampolineName = "upkeep-trampoline"
 
-// reportFD is where the trampoline finds the descriptor for its report.
-const reportFD = 3
-
 // trampoline returns what to execute in place of s: upkeep itself, which then does in the child what
 // can hang, Trampoline below. /proc/self/exe is the running binary even after an upgrade has replaced
-// the file.
-func trampoline(s Spec) (path string, args []string, dir string) {
+// the file. Its report goes to the descriptor of that number.
+func trampoline(s Spec, reportFD int) (path string, args []string, dir string) {
 	path = "/proc/self/exe"
 	if _, err := os.Lstat(path); err != nil { // no /proc
 		if path, err = os.Executable(); err != nil {
 			path = os.Args[0]
 		}
 	}
-	return path, append([]string{TrampolineName, strings.Join(s.Join, "\n"), s.Dir, s.Path}, s.Args...), ""
+	return path, append([]string{TrampolineName, strconv.Itoa(reportFD), strings.Join(s.Join, "\n"), s.Dir, s.Path}, s.Args...), ""
 }
 
-// Trampoline is the child's half. args are the cgroup.procs files to enter by, one a line, the
+// Trampoline is the child's half. args are the descriptor for its report, the cgroup.procs files to enter by, one a line, the
 // working directory, the path and the arguments of the program. It returns only after a failure, when it has reported the errno to the parent.
 func Trampoline(args []string) {
-	unix.CloseOnExec(reportFD)
-	if len(args) < 4 {
-		report(unix.EINVAL)
+	if len(args) < 5 {
 		return
 	}
-	groups, dir, path, argv := args[0], args[1], args[2], args[3:]
+	reportFD, err := strconv.Atoi(args[0])
+	if err != nil {
+		return
+	}
+	report := func(err error) { report(reportFD, err) }
+	unix.CloseOnExec(reportFD)
+	groups, dir, path, argv := args[1], args[2], args[3], args[4:]
 	for _, procs := range strings.FieldsFunc(groups, func(r rune) bool { return r == '\n' }) {
 		if err := enter(procs); err != nil {
 			report(err)
@@ -62,12 +64,12 @@ func enter(procs string) error {
 	return err
 }
 
-func report(err error) {
+func report(fd int, err error) {
 	errno, ok := err.(syscall.Errno)
 	if !ok {
 		errno = unix.EIO
 	}
-	unix.Write(reportFD, []byte{byte(errno), byte(errno >> 8)})
+	unix.Write(fd, []byte{byte(errno), byte(errno >> 8)})
 }
 
 // A launchReport is the pipe on which the trampoline says why it failed. Its write end is closed by a

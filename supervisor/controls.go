@@ -16,6 +16,7 @@ type Controls struct {
 	mu       sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
 	handlers map[int32]func([]byte)
 	ready    map[int32]func()
+	each     map[int32]func()
 }
 
 // NewControls starts the goroutine; it ends with Close. rescue, unless it is nil, is deferred at its root.
@@ -29,13 +30,13 @@ func NewControls(rescue func()) (*Controls, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	c := &Controls{rescue: rescue, epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func())}
+	c := &Controls{rescue: rescue, epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func()), each: make(map[int32]func())}
 	go c.poll()
 	return c, nil
 }
 
-// Add makes handler be called with what is written into the FIFO. The bytes are the handler's only
-// until it returns.
+// Add makes handler be called with what is written into the FIFO or pipe. The bytes are the handler's only
+// until it returns. It is called once with none, and then no more, when nobody can write any more.
 func (c *Controls) Add(fd int, handler func([]byte)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,6 +61,19 @@ func (c *Controls) AddReady(fd int, handler func()) error {
 	return err
 }
 
+// AddEach makes handler be called whenever the descriptor can be read, to read it without waiting. It may not
+// call back.
+func (c *Controls) AddEach(fd int, handler func()) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
+	if err == nil {
+		c.each[int32(fd)] = handler
+	}
+	return err
+}
+
 // Remove ends the calls for the FIFO, which the caller may then close.
 func (c *Controls) Remove(fd int) {
 	c.mu.Lock()
@@ -67,6 +81,7 @@ func (c *Controls) Remove(fd int) {
 	c.control(unix.EPOLL_CTL_DEL, fd, nil)
 	delete(c.handlers, int32(fd))
 	delete(c.ready, int32(fd))
+	delete(c.each, int32(fd))
 }
 
 // Close ends the goroutine.
@@ -135,11 +150,21 @@ func (c *Controls) readyHandler(fd int32) func() {
 func (c *Controls) read(fd int32, buf []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if each := c.each[fd]; each != nil {
+		each()
+		return
+	}
 	handler := c.handlers[fd]
 	if handler == nil {
 		return
 	}
-	if n, err := unix.Read(int(fd), buf); err == nil && n > 0 {
+	switch n, err := unix.Read(int(fd), buf); {
+	case err != nil:
+	case n > 0:
 		handler(buf[:n])
+	default:
+		c.control(unix.EPOLL_CTL_DEL, int(fd), nil)
+		delete(c.handlers, fd)
+		handler(nil)
 	}
 }

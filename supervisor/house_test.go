@@ -279,6 +279,56 @@ func (g *guest) says(lines ...string) {
 	}
 }
 
+// fifo makes one in the service directory, for scripts that wait until they are fed.
+func (g *guest) fifo(name string) {
+	g.h.t.Helper()
+	if err := unix.Mkfifo(g.file(name), 0o600); err != nil {
+		g.h.t.Fatal(err)
+	}
+}
+
+// feed lets the script that reads a line from the FIFO go on.
+func (g *guest) feed(name string) {
+	g.h.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		f, err := os.OpenFile(g.file(name), os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err == nil {
+			f.WriteString("\n")
+			f.Close()
+			return
+		}
+		if !errors.Is(err, unix.ENXIO) || time.Now().After(end) {
+			g.h.t.Fatal(err)
+		}
+	}
+}
+
+func (g *guest) pid() (pid int) {
+	g.h.do(func() { pid = g.s.pid })
+	return pid
+}
+
+// crash gives a service's Supervisor up as the end of upkeep would, and has another one take the directory up.
+func (h *house) crash(g *guest) *guest {
+	again := &guest{h: h, dir: g.dir, out: g.out}
+	again.s = New(h.host, g.s.Config, Events{
+		Taken:    func() { again.taken = true },
+		Refused:  func(err error) { again.refused = err },
+		Released: func() { again.released = true },
+	})
+	h.do(func() {
+		g.s.events.Broken = func() {
+			g.released = true
+			again.begun = true
+			again.s.Begin()
+		}
+		h.guests = append(h.guests, again)
+		h.host.Panicked = func(string, any, []byte) {}
+		g.s.breaks("the end", nil)
+	})
+	return again
+}
+
 // svc writes letters as a client does.
 func (g *guest) svc(letters string) {
 	g.h.t.Helper()

@@ -16,23 +16,29 @@ import (
 type Phase uint8
 
 const (
-	Down     Phase = iota // not running, and not about to
-	Starting              // run is being executed; its pid is not known yet
-	Up                    // run runs
-	Stopping              // run was told to end by the letter d, and still runs
-	Waiting               // not running, and started when the pause is over
-	Clearing              // not running, and what it left in its cgroup is to end before anything else
-	Gone                  // no longer supervised
+	Down      Phase = iota // not running, and not about to
+	Starting               // run is being executed; its pid is not known yet
+	Up                     // run runs
+	Stopping               // run was told to end by the letter d, and still runs
+	Waiting                // not running, and started when the pause is over
+	Clearing               // not running, and what it left in its cgroup is to end before anything else
+	Ready                  // run runs, and has said that it is ready; otherwise as Up
+	Finishing              // run has ended, and finish runs or is being executed
+	Failed                 // not running, and not to be started until a letter asks for it
+	Gone                   // no longer supervised
 	phases
 )
 
-var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "clearing", "gone"}
+var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "clearing", "ready", "finishing", "failed", "gone"}
 
 func (p Phase) String() string { return phaseNames[p] }
 
 // young is how long a service must live to be started again at once. It is also the shortest time
 // between two starts that no letter asked for.
 const young = time.Second
+
+// killAgain is how long after a KILL the next one is sent to what still runs, as s6 does.
+const killAgain = 5 * time.Second
 
 // A State is all that decides what follows an Event.
 type State struct {
@@ -42,6 +48,8 @@ type State struct {
 	Paused bool // p: as the last p or c had it
 	Term   bool // the process was sent TERM and has not ended
 	Broken bool // the last attempt to start failed
+	Ready  bool // the process has said that it is ready, or the last one had
+	Deaf   bool // something is being executed, and letters wait until it is
 	// Pace is the least time between two starts that the backoff file has brought about so far.
 	Pace time.Duration
 }
@@ -59,6 +67,7 @@ const (
 	Changed                      // something in the service directory has changed
 	Occupied                     // run was not executed: something lives in the cgroup, which is to be empty
 	Emptied                      // nothing lives in the cgroup any more
+	Readied                      // run has said that it is ready
 	eventKinds
 )
 
@@ -69,9 +78,18 @@ type Event struct {
 	Group  bool          // Letter: its signals go to the process group
 	Since  time.Duration // since the last start, or attempt
 	Tree   bool          // the service has a cgroup, so that what it leaves behind can be ended
-	// Backoff and TimeoutKill are the Definition's.
-	Backoff     time.Duration
-	TimeoutKill time.Duration
+	Failed bool          // Exited: it makes no sense to start run again
+	Ready  time.Duration // since run has said that it is ready, if it has
+
+	// The rest is the Definition's.
+	Dialect       fsstate.Dialect
+	Finish        bool
+	Backoff       time.Duration
+	TimeoutKill   time.Duration
+	TimeoutFinish time.Duration
+	KillGroup     bool
+	DownSignal    unix.Signal // 0 is TERM
+	ReloadSignal  unix.Signal // 0 if l means nothing
 }
 
 // An ActionKind names what the machine can ask for.
@@ -80,6 +98,7 @@ type ActionKind uint8
 const (
 	Record   ActionKind = iota // write the status
 	Start                      // execute run
+	Finish                     // execute finish
 	Signal                     // send Sig to the process, or with Group to its group
 	Pause                      // report PauseOver after For
 	Deadline                   // report Overdue after For
@@ -117,30 +136,53 @@ func Next(s State, e Event) (State, []Action) {
 	case Letter:
 		return onLetter(s, e)
 	case Started:
-		if s.Phase == Starting {
-			s.Phase, s.Paused, s.Term, s.Broken = Up, false, false, false
+		switch s.Phase {
+		case Starting:
+			s.Phase, s.Paused, s.Term, s.Broken, s.Ready = Up, false, false, false, false
 			return s, []Action{{Kind: Record}}
+		case Finishing:
+			s.Deaf = false
+			return s, deadline([]Action{{Kind: Record}}, e.TimeoutFinish)
 		}
 	case StartFailed:
-		if s.Phase == Starting || s.running() {
-			s.Broken = true
-			e.Since = 0 // however long it took to fail, it never lived
+		switch {
+		case s.Phase == Finishing:
+			return finished(s, e, nil)
+		case s.Phase == Starting || s.running():
+			s.Broken, s.Ready = true, false
+			e.Since, e.Finish = 0, false // however long it took to fail, it never lived
 			return ended(s, e)
 		}
 	case Exited:
-		if s.running() {
+		switch {
+		case s.Phase == Finishing:
+			return finished(s, e, nil)
+		case s.running():
 			return ended(s, e)
 		}
+	case Readied:
+		if !s.running() || s.Ready {
+			break
+		}
+		if s.Ready = true; s.Phase == Up {
+			s.Phase = Ready
+		}
+		return s, []Action{{Kind: Record}}
 	case PauseOver:
 		if s.Phase == Waiting {
 			return start(s, nil)
 		}
 	case Overdue:
+		again := Action{Kind: Deadline, For: killAgain}
 		switch {
-		case e.Tree && (s.Phase == Stopping || s.Phase == Down || s.Phase == Clearing):
+		case s.Phase == Finishing:
+			return s, []Action{{Kind: Signal, Sig: unix.SIGCONT}, {Kind: Signal, Sig: unix.SIGKILL}, again}
+		case e.Tree && s.Phase == Stopping:
+			return s, []Action{{Kind: KillTree}, again}
+		case e.Tree && (s.Phase == Down || s.Phase == Clearing):
 			return s, []Action{{Kind: KillTree}}
 		case s.Phase == Stopping:
-			return s, []Action{{Kind: Signal, Sig: unix.SIGKILL}}
+			return s, []Action{{Kind: Signal, Sig: unix.SIGKILL, Group: e.KillGroup}, again}
 		}
 	case Occupied:
 		if s.Phase == Starting {
@@ -163,7 +205,11 @@ func Next(s State, e Event) (State, []Action) {
 	return s, nil
 }
 
-func (s State) running() bool { return s.Phase == Up || s.Phase == Stopping }
+// running tells whether run runs.
+func (s State) running() bool { return s.Phase == Up || s.Phase == Ready || s.Phase == Stopping }
+
+// busy tells whether letters wait for what is being executed.
+func (s State) busy() bool { return s.Phase == Starting || s.Deaf }
 
 func start(s State, before []Action) (State, []Action) {
 	s.Phase = Starting
@@ -177,11 +223,15 @@ func leave(s State) (State, []Action) {
 
 // clear appends what ends all that is left in the cgroup.
 func clear(before []Action, e Event) []Action {
-	actions := append(before, Action{Kind: Clear})
-	if e.TimeoutKill > 0 {
-		actions = append(actions, Action{Kind: Deadline, For: e.TimeoutKill})
+	return deadline(append(before, Action{Kind: Clear}), e.TimeoutKill)
+}
+
+// deadline appends that there is one, unless after is 0, which means never.
+func deadline(before []Action, after time.Duration) []Action {
+	if after > 0 {
+		return append(before, Action{Kind: Deadline, For: after})
 	}
-	return actions
+	return before
 }
 
 // cleared goes on with what the cgroup had to be empty for.
@@ -203,14 +253,30 @@ func ended(s State, e Event) (State, []Action) {
 	if s.Paused && e.Tree {
 		thaw = []Action{{Kind: Thaw}}
 	}
-	record := append([]Action{{Kind: Record}}, thaw...)
 	s.Paused, s.Term = false, false
+	if s.Want == fsstate.WantUp {
+		s.Pace = pace(s.Pace, e)
+	}
+	if e.Finish {
+		s.Phase, s.Deaf = Finishing, true
+		return s, append(thaw, Action{Kind: Finish}) // what is recorded is the pid of finish
+	}
+	return finished(s, e, thaw)
+}
+
+// finished decides what follows when nothing of a run runs any more, but for what it has left behind.
+func finished(s State, e Event, thaw []Action) (State, []Action) {
+	record := append([]Action{{Kind: Record}}, thaw...)
+	s.Deaf, s.Paused = false, false
 	switch {
 	case s.Leave && e.Tree:
 		s.Phase = Clearing
 		return s, clear(record, e)
 	case s.Leave:
 		return leave(s)
+	case e.Failed:
+		s.Phase, s.Want = Failed, fsstate.WantDown
+		return s, record
 	case s.Want != fsstate.WantUp:
 		s.Phase = Down
 		if s.Want == fsstate.WantDown && e.Tree {
@@ -218,12 +284,24 @@ func ended(s State, e Event) (State, []Action) {
 		}
 		return s, record
 	}
-	s.Pace = pace(s.Pace, e)
-	if least := max(young, s.Pace); e.Since < least {
+	s.Pace = min(s.Pace, e.Backoff)
+	if least, rested := max(young, s.Pace), s.rested(e); rested < least {
 		s.Phase = Waiting
-		return s, append(record, Action{Kind: Pause, For: least - e.Since, Jitter: s.Pace > 0})
+		return s, append(record, Action{Kind: Pause, For: least - rested, Jitter: s.Pace > 0})
 	}
 	return start(s, thaw) // what is recorded is the new process
+}
+
+// rested is how much of the least time between two starts is over. It begins with the start. With s6 it begins
+// when run could be started again, unless it had been ready: then when it was.
+func (s State) rested(e Event) time.Duration {
+	switch {
+	case e.Dialect != fsstate.S6:
+		return e.Since
+	case s.Ready:
+		return e.Ready
+	}
+	return 0
 }
 
 // pace is the least time between starts after a process that lived for e.Since: without a backoff file
@@ -242,12 +320,21 @@ func pace(last time.Duration, e Event) time.Duration {
 }
 
 // onLetter follows daemontools' supervise; the letters that it does not have follow
-// daemontools-encore and runit.
+// daemontools-encore, runit and, in its own directories, s6.
 func onLetter(s State, e Event) (State, []Action) {
-	if s.Phase == Starting {
+	if s.busy() {
 		// The original forks and goes on with the pid at hand; we do not have it yet. Letters keep their
 		// order, and each finds the state that the ones before it have left.
 		return s, []Action{{Kind: Defer}}
+	}
+	if e.Dialect == fsstate.S6 {
+		switch e.Letter {
+		case 'P', 'C', 'K':
+			e.Letter, e.Group = e.Letter|' ', true
+		}
+	}
+	if s.Phase == Finishing {
+		return whileFinishing(s, e)
 	}
 	record := Action{Kind: Record}
 	switch e.Letter {
@@ -261,21 +348,27 @@ func onLetter(s State, e Event) (State, []Action) {
 		s.Want = fsstate.WantDown
 		switch {
 		case s.running():
-			actions := []Action{signal(unix.SIGTERM, e)}
+			actions := []Action{signal(e.downSignal(), e)}
 			if s.Paused && e.Tree {
 				actions = append(actions, Action{Kind: Thaw})
 			}
 			actions = append(actions, signal(unix.SIGCONT, e), record)
 			s.Phase, s.Term, s.Paused = Stopping, true, false
-			if e.TimeoutKill > 0 {
-				actions = append(actions, Action{Kind: Deadline, For: e.TimeoutKill})
-			}
-			return s, actions
-		case s.Phase == Waiting:
+			return s, deadline(actions, e.TimeoutKill)
+		case s.Phase == Waiting, s.Phase == Failed:
 			s.Phase = Down
 			if e.Tree {
 				return s, clear([]Action{record}, e)
 			}
+		}
+		return s, []Action{record}
+	case 'O':
+		if e.Dialect != fsstate.S6 {
+			return s, nil
+		}
+		s.Want = fsstate.WantDown
+		if s.Phase == Waiting || s.Phase == Failed {
+			s.Phase = Down
 		}
 		return s, []Action{record}
 	case 'x':
@@ -292,7 +385,7 @@ func onLetter(s State, e Event) (State, []Action) {
 		s.Paused = e.Letter == 'p'
 		actions := []Action{record}
 		if s.running() {
-			actions = append(actions, signal(letterSignal(e.Letter), e))
+			actions = append(actions, signal(e.signal(), e))
 			switch {
 			case e.Tree && s.Paused:
 				actions = append(actions, Action{Kind: Freeze})
@@ -306,7 +399,7 @@ func onLetter(s State, e Event) (State, []Action) {
 			return s, []Action{{Kind: KillTree}}
 		}
 	}
-	sig := letterSignal(e.Letter)
+	sig := e.signal()
 	if sig == 0 || !s.running() {
 		return s, nil
 	}
@@ -318,13 +411,47 @@ func onLetter(s State, e Event) (State, []Action) {
 	return s, actions
 }
 
+// whileFinishing is what letters mean while finish runs: they decide what follows. runit's signals go to it,
+// but for those that end a service.
+func whileFinishing(s State, e Event) (State, []Action) {
+	record := []Action{{Kind: Record}}
+	switch e.Letter {
+	case 'u':
+		s.Want = fsstate.WantUp
+	case 'o':
+		s.Want = fsstate.WantOnce
+	case 'd':
+		s.Want = fsstate.WantDown
+	case 'O':
+		if e.Dialect != fsstate.S6 {
+			return s, nil
+		}
+		s.Want = fsstate.WantDown
+	case 'x':
+		s.Leave = true
+	case 't':
+		return s, nil
+	default:
+		sig := e.signal()
+		if e.Dialect != fsstate.Runit || sig == 0 {
+			return s, nil
+		}
+		if e.Letter != 'p' && e.Letter != 'c' {
+			return s, []Action{signal(sig, e)}
+		}
+		s.Paused = e.Letter == 'p'
+		return s, append(record, signal(sig, e))
+	}
+	return s, record
+}
+
 // wanted is what u and o have in common.
 func wanted(s State, e Event) (State, []Action) {
 	record := []Action{{Kind: Record}}
 	switch {
-	case s.Phase == Down:
+	case s.Phase == Down, s.Phase == Failed:
 		return start(s, record)
-	case s.Phase == Waiting && s.Broken:
+	case s.Phase == Waiting && (s.Broken || e.Dialect == fsstate.S6):
 		// A person has mended it, or wants to see it fail: an o is used up by one attempt.
 		return start(s, record)
 	case s.Phase == Waiting && s.Pace > young:
@@ -339,7 +466,31 @@ func signal(sig unix.Signal, e Event) Action {
 	return Action{Kind: Signal, Sig: sig, Group: e.Group}
 }
 
-// letterSignal is the signal that a letter stands for, or 0.
+// downSignal is what tells run to end.
+func (e Event) downSignal() unix.Signal {
+	if e.DownSignal != 0 {
+		return e.DownSignal
+	}
+	return unix.SIGTERM
+}
+
+// signal is what the Event's letter sends, or 0.
+func (e Event) signal() unix.Signal {
+	switch {
+	case e.Letter == 'l':
+		return e.ReloadSignal
+	case e.Dialect != fsstate.S6:
+	case e.Letter == 'r':
+		return e.downSignal()
+	case e.Letter == 'b':
+		return unix.SIGABRT
+	case e.Letter == 'y':
+		return unix.SIGWINCH
+	}
+	return letterSignal(e.Letter)
+}
+
+// letterSignal is the signal that a letter stands for everywhere, or 0.
 func letterSignal(letter byte) unix.Signal {
 	switch letter {
 	case 'a':

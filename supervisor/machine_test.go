@@ -37,10 +37,11 @@ failed      -                        waiting rec pause            waiting rec pa
 died young  -                        -                            waiting rec pause            down rec       -
 died old    -                        -                            starting start               down rec       -
 pause over  -                        -                            -                            -              starting start
-overdue     -                        -                            -                            KILL           -
+overdue     -                        -                            -                            KILL deadline  -
 changed     -                        -                            -                            -              -
 occupied    -                        clearing rec clear killtree  -                            -              -
 emptied     -                        -                            -                            -              -
+readied     -                        -                            ready rec                    rec            -
 `
 
 // treeCells is the same for a service with a cgroup.
@@ -67,10 +68,91 @@ failed      -                        waiting rec pause            waiting rec pa
 died young  -                        -                            waiting rec pause            down rec clear   -                    waiting rec thaw pause            clearing rec clear      -                  -
 died old    -                        -                            starting start               down rec clear   -                    starting thaw start               clearing rec clear      -                  -
 pause over  -                        -                            -                            -                starting start       -                                 -                       -                  -
-overdue     killtree                 -                            -                            killtree         -                    -                                 -                       killtree           killtree
+overdue     killtree                 -                            -                            killtree deadline  -                    -                                 -                       killtree           killtree
 changed     -                        -                            -                            -                -                    -                                 -                       -                  -
 occupied    -                        clearing rec clear killtree  -                            -                -                    -                                 -                       -                  -
 emptied     -                        -                            -                            -                -                    -                                 -                       gone rec release   starting start
+readied     -                        -                            ready rec                    rec            -                    ready rec                         ready rec               -                  -
+`
+
+// s6Cells is the same where there is a finish of s6's.
+const s6Cells = `
+event            up                          ready                       stopping          being executed      finishing           finishing, leaving  failed                   waiting
+u                rec                         rec                         up rec            defer               rec                 up rec              starting up rec start    starting rec start
+o                once rec                    once rec                    once rec          defer               once rec            once rec            starting once rec start  starting once rec start
+d                stopping down INT CONT rec  stopping down INT CONT rec  INT CONT rec      defer               down rec            rec                 down rec                 down down rec
+x                rec                         rec                         rec               defer               rec                 rec                 gone rec release         gone rec release
+p                rec STOP                    rec STOP                    rec STOP          defer               -                   -                   rec                      rec
+c                rec CONT                    rec CONT                    rec CONT          defer               -                   -                   rec                      rec
+h                HUP                         HUP                         HUP               defer               -                   -                   -                        -
+a                ALRM                        ALRM                        ALRM              defer               -                   -                   -                        -
+i                INT                         INT                         INT               defer               -                   -                   -                        -
+t                TERM rec                    TERM rec                    TERM rec          defer               -                   -                   -                        -
+k                KILL                        KILL                        KILL              defer               -                   -                   -                        -
+q                QUIT                        QUIT                        QUIT              defer               -                   -                   -                        -
+1                USR1                        USR1                        USR1              defer               -                   -                   -                        -
+2                USR2                        USR2                        USR2              defer               -                   -                   -                        -
+w                WINCH                       WINCH                       WINCH             defer               -                   -                   -                        -
+?                -                           -                           -                 defer               -                   -                   -                        -
+l                HUP                         HUP                         HUP               defer               -                   -                   -                        -
+O                down rec                    down rec                    rec               defer               down rec            rec                 down rec                 down down rec
+r                INT                         INT                         INT               defer               -                   -                   -                        -
+b                ABRT                        ABRT                        ABRT              defer               -                   -                   -                        -
+y                WINCH                       WINCH                       WINCH             defer               -                   -                   -                        -
+P                rec STOP                    rec STOP                    rec STOP          defer               -                   -                   rec                      rec
+C                rec CONT                    rec CONT                    rec CONT          defer               -                   -                   rec                      rec
+K                KILL                        KILL                        KILL              defer               -                   -                   -                        -
+started          -                           -                           -                 rec deadline        rec deadline        rec deadline        -                        -
+failed           waiting rec pause           waiting rec pause           down rec          waiting rec pause   waiting rec pause   gone rec release    -                        -
+died young       finishing finish            finishing finish            finishing finish  waiting rec pause   waiting rec pause   gone rec release    -                        -
+died old         finishing finish            finishing finish            finishing finish  waiting rec pause   waiting rec pause   gone rec release    -                        -
+failed for good  finishing finish            finishing finish            finishing finish  failed down rec     failed down rec     gone rec release    -                        -
+pause over       -                           -                           -                 -                   -                   -                   -                        starting start
+overdue          -                           -                           KILL deadline     CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -                        -
+changed          -                           -                           -                 -                   -                   -                   -                        -
+occupied         -                           -                           -                 -                   -                   -                   -                        -
+emptied          -                           -                           -                 -                   -                   -                   -                        -
+readied          ready rec                   -                           rec               -                   -                   -                   -                        -
+`
+
+// runitCells is the same where there is one of runit's.
+const runitCells = `
+event            being executed      finishing           finishing, leaving  failed
+u                defer               rec                 up rec              starting up rec start
+o                defer               once rec            once rec            starting once rec start
+d                defer               down rec            rec                 down rec
+x                defer               rec                 rec                 gone rec release
+p                defer               rec STOP            rec STOP            rec
+c                defer               rec CONT            rec CONT            rec
+h                defer               HUP                 HUP                 -
+a                defer               ALRM                ALRM                -
+i                defer               INT                 INT                 -
+t                defer               -                   -                   -
+k                defer               KILL                KILL                -
+q                defer               QUIT                QUIT                -
+1                defer               USR1                USR1                -
+2                defer               USR2                USR2                -
+w                defer               WINCH               WINCH               -
+?                defer               -                   -                   -
+l                defer               HUP                 HUP                 -
+O                defer               -                   -                   -
+r                defer               -                   -                   -
+b                defer               -                   -                   -
+y                defer               -                   -                   -
+P                defer               -                   -                   -
+C                defer               -                   -                   -
+K                defer               -                   -                   -
+started          rec deadline        rec deadline        rec deadline        -
+failed           waiting rec pause   waiting rec pause   gone rec release    -
+died young       waiting rec pause   waiting rec pause   gone rec release    -
+died old         starting start      starting start      gone rec release    -
+failed for good  failed down rec     failed down rec     gone rec release    -
+pause over       -                   -                   -                   -
+overdue          CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -
+changed          -                   -                   -                   -
+occupied         -                   -                   -                   -
+emptied          -                   -                   -                   -
+readied          -                   -                   -                   -
 `
 
 func TestEveryCell(t *testing.T) {
@@ -88,6 +170,7 @@ func TestEveryCell(t *testing.T) {
 	for _, letter := range "uodxpchaitkq12w?" {
 		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
 	}
+	events["readied"] = Event{Kind: Readied}
 	columns := []State{
 		{Phase: Down, Want: fsstate.WantDown},
 		{Phase: Starting, Want: fsstate.WantUp},
@@ -106,6 +189,32 @@ func TestEveryCell(t *testing.T) {
 		State{Phase: Clearing, Want: fsstate.WantDown, Leave: true},
 		State{Phase: Clearing, Want: fsstate.WantUp})
 	checkCells(t, treeCells, columns, events)
+
+	for _, letter := range "lOrbyPCK" {
+		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
+	}
+	events["failed for good"] = Event{Kind: Exited, Since: time.Second, Failed: true}
+	with := func(d fsstate.Dialect) map[string]Event {
+		all := make(map[string]Event)
+		for name, e := range events {
+			e.Tree, e.Dialect, e.Finish, e.TimeoutFinish = false, d, true, time.Second
+			e.DownSignal, e.ReloadSignal = unix.SIGINT, unix.SIGHUP
+			all[name] = e
+		}
+		return all
+	}
+	columns = []State{
+		{Phase: Up, Want: fsstate.WantUp},
+		{Phase: Ready, Want: fsstate.WantUp, Ready: true},
+		{Phase: Stopping, Want: fsstate.WantDown, Term: true},
+		{Phase: Finishing, Want: fsstate.WantUp, Deaf: true},
+		{Phase: Finishing, Want: fsstate.WantUp},
+		{Phase: Finishing, Want: fsstate.WantDown, Leave: true},
+		{Phase: Failed, Want: fsstate.WantDown},
+		{Phase: Waiting, Want: fsstate.WantUp},
+	}
+	checkCells(t, s6Cells, columns, with(fsstate.S6))
+	checkCells(t, runitCells, columns[3:7], with(fsstate.Runit))
 }
 
 func checkCells(t *testing.T, table string, columns []State, events map[string]Event) {
@@ -151,6 +260,8 @@ func cell(before, after State, actions []Action) string {
 			words = append(words, "rec")
 		case Start:
 			words = append(words, "start")
+		case Finish:
+			words = append(words, "finish")
 		case Pause:
 			words = append(words, "pause")
 		case Deadline:
@@ -196,6 +307,15 @@ func TestEveryState(t *testing.T) {
 				for _, tree := range []bool{false, true} {
 					e.Since, e.Backoff, e.TimeoutKill, e.Tree = since, backoff, backoff, tree
 					all = append(all, e)
+					for _, e.Dialect = range []fsstate.Dialect{fsstate.S6, fsstate.Runit} {
+						for _, e.Finish = range []bool{false, true} {
+							all = append(all, e)
+						}
+						e.Failed = e.Kind == Exited
+						all = append(all, e)
+						e.Failed = false
+					}
+					e.Dialect, e.Finish = 0, false
 				}
 			}
 		}
@@ -231,21 +351,27 @@ func lawful(s State, e Event, after State, actions []Action) error {
 	has := func(k ActionKind) bool {
 		return slices.ContainsFunc(actions, func(a Action) bool { return a.Kind == k })
 	}
-	recorded := func(s State) any { return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running()} }
+	recorded := func(s State) any {
+		return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running(), s.Phase == Ready, s.Phase == Failed}
+	}
 	switch {
 	case has(Start) != (after.Phase == Starting && s.Phase != Starting):
 		return fmt.Errorf("Start and starting do not go together")
+	case has(Finish) != (after.Phase == Finishing && s.Phase != Finishing):
+		return fmt.Errorf("Finish and finishing do not go together")
+	case after.Deaf && after.Phase != Finishing:
+		return fmt.Errorf("nothing is executed, and letters wait")
 	case has(Release) != (after.Phase == Gone && s.Phase != Gone):
 		return fmt.Errorf("Release and gone do not go together")
-	case has(Signal) && !s.running():
+	case has(Signal) && !s.running() && s.Phase != Finishing:
 		return fmt.Errorf("a signal without a process")
 	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && !has(Pause):
 		return fmt.Errorf("Pause and waiting do not go together")
-	case recorded(s) != recorded(after) && !has(Record) && !has(Start):
+	case recorded(s) != recorded(after) && !has(Record) && !has(Start) && !has(Finish):
 		return fmt.Errorf("a change that is not recorded")
 	case has(Defer) && (len(actions) > 1 || after != s):
 		return fmt.Errorf("a letter both deferred and obeyed")
-	case after.Leave && (after.Phase == Down || after.Phase == Waiting):
+	case after.Leave && (after.Phase == Down || after.Phase == Waiting || after.Phase == Failed):
 		return fmt.Errorf("supervision goes on after x without a process")
 	case s.Leave && !after.Leave:
 		return fmt.Errorf("x is forgotten")

@@ -27,11 +27,14 @@ type record struct {
 	made     bool   // the group was just made, or found
 	makeErr  error
 	unplaced string // what was reported of the group
+
+	fifodir fsstate.Fifodir
+	untold  string // what was reported of it
 }
 
 // writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
 func (s *Supervisor) writeStatus(info bool) {
-	status := s.status().Append(nil, s.host.Format)
+	status := s.status().Append(nil, s.def.Format(s.host.Format))
 	var i *fsstate.Info
 	if info {
 		i = new(s.info())
@@ -106,14 +109,19 @@ func (s *Supervisor) retryLater() {
 func (s *Supervisor) status() fsstate.Status {
 	st := fsstate.Status{
 		Since: s.since, Pid: s.pid, Paused: s.state.Paused, Want: s.state.Want, GotTerm: s.state.Term,
+		Ready: s.state.Ready && s.state.running(), Exit: uint16(s.wait),
 	}
 	switch s.state.Phase {
-	case Up:
+	case Up, Ready:
 		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreRunning
 	case Stopping:
 		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreStopping
 	case Starting, Waiting:
 		st.State = fsstate.EncoreStarting
+	case Finishing:
+		st.Phase = fsstate.PhaseFinish
+	case Failed:
+		st.State = fsstate.EncoreFailed
 	}
 	return st
 }
@@ -121,7 +129,7 @@ func (s *Supervisor) status() fsstate.Status {
 // info is what supervise/resume says.
 func (s *Supervisor) info() fsstate.Info {
 	i := s.lastEnd
-	i.Format = s.host.Format
+	i.Format = s.def.Format(s.host.Format)
 	i.Pid = s.pid
 	i.Phase = s.state.Phase.String()
 	i.Want = new(s.state.Want)
@@ -136,6 +144,9 @@ func (s *Supervisor) info() fsstate.Info {
 	}
 	if s.state.Phase == Clearing {
 		i.Cause = "what it has left in its cgroup is still to end"
+	}
+	if s.state.Phase == Failed {
+		i.Cause = s.cause
 	}
 	if s.state.Phase == Waiting {
 		i.Cause = s.cause
@@ -152,14 +163,21 @@ func known(batch []byte) []byte {
 		switch c {
 		case 'u', 'd', 'o', 'x', '+', '=', 'L', 'l':
 			return false
+		case 'O', 'r', 'b', 'y', 'P', 'C', 'K': // s6's
+			return false
 		}
 		return letterSignal(c) == 0 && !strings.Contains(failLetters, string(c))
 	})
 }
 
 // Letters handles what a client wrote at once. A + sends the signals that follow to the process group,
-// a = to the process again; what follows an L is for the logger, up to an l.
+// a = to the process again; what follows an L is for the logger, up to an l. An l alone is s6's, where there
+// is a reload-signal.
 func (s *Supervisor) Letters(batch string) {
+	if batch == "l" {
+		s.event(Event{Kind: Letter, Letter: 'l'})
+		return
+	}
 	target, group := s, false
 	for _, c := range []byte(batch) {
 		switch c {

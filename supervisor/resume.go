@@ -30,13 +30,26 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 	switch phase := i.Phase; {
 	case alive && phase == Stopping.String():
 		s.Phase = Stopping
-		if e.TimeoutKill > 0 {
-			record = append(record, Action{Kind: Deadline, For: e.TimeoutKill})
-		}
+		return s, deadline(record, e.TimeoutKill)
+	case alive && phase == Finishing.String():
+		s.Phase = Finishing
+		return s, deadline(record, e.TimeoutFinish)
+	case alive && phase == Ready.String():
+		s.Phase, s.Ready = Ready, true
 		return s, record
 	case alive:
 		s.Phase = Up
 		return s, record
+	case phase == Failed.String():
+		if s.Phase = Failed; s.Leave {
+			return leave(s)
+		}
+		return s, record
+	case phase == Finishing.String() && i.Pid == 0 && e.Finish: // it never was, as far as anybody knows
+		s.Phase, s.Deaf = Finishing, true
+		return s, []Action{{Kind: Finish}}
+	case phase == Finishing.String(), phase == Waiting.String():
+		return finished(s, e, nil)
 	case phase == Down.String() && s.Leave:
 		return leave(s)
 	case phase == Down.String():
@@ -50,6 +63,7 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 		return start(s, record) // it never was, as far as anybody knows
 	}
 	s.Phase = Up
+	e.Finish = e.Finish && i.Pid != 0 // which is not for what never was
 	return ended(s, e)
 }
 
@@ -74,7 +88,7 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
 			return &past{i, reaper.Process{Pid: i.Pid, Start: i.Start}}
 		}
 	}
-	if i.Phase == Starting.String() {
+	if i.Phase == Starting.String() || i.Phase == Finishing.String() {
 		return &past{i, s.find(dir, def, i.After)}
 	}
 	return &past{info: i}
@@ -113,10 +127,15 @@ func (s *Supervisor) resume(p past) {
 		s.since = *i.Since
 	}
 	s.started = s.since.Time()
-	alive := false
+	s.ready = s.started
+	s.wait, s.group = waitStatus(i), i.Pid
+	alive, kind := false, runs
+	if i.Phase == Finishing.String() {
+		kind, s.group = finishes, 0
+	}
 	if p.process.Pid != 0 {
 		var watch int
-		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s})
+		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s, kind})
 		if alive && watch >= 0 {
 			s.host.WatchPid(p.process.Pid, watch, func(err error) {
 				s.host.Warn(s.Name, "cannot wait for the end of its process: %v; looking every second", err)
@@ -126,11 +145,12 @@ func (s *Supervisor) resume(p past) {
 	switch {
 	case alive:
 		s.pid = p.process.Pid
-		if p.process.Pid != i.Pid { // it was started, and nobody had the time to say so
+		if kind == runs && p.process.Pid != i.Pid { // it was started, and nobody had the time to say so
 			s.starts++
 			s.since, s.started = tai64.FromTime(now), now
 		}
-	case i.Pid != 0:
+	case i.Pid != 0 && kind == runs:
+		s.wait = unseen
 		s.lastEnd = fsstate.Info{Ended: new(tai64.FromTime(now))}
 		s.since = *s.lastEnd.Ended
 		defer s.diedUnseen(i)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,11 @@ type Supervisor struct {
 	deferred []Event
 	pause    *time.Timer
 	deadline *time.Timer
+
+	wait   unix.WaitStatus // of the last run
+	group  int             // its process group, which is its pid
+	deaths []byte          // what supervise/death_tally says
+	ready  time.Time       // when the process said that it is
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -152,12 +158,13 @@ func (s *Supervisor) Begin() {
 // started, which may take for ever.
 func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
 	st := fsstate.Status{Since: s.since, Want: fsstate.WantUp}
+	format := def.Format(s.host.Format)
 	if def.Down {
 		st.Want = fsstate.WantDown
 	} else if def.Remote {
-		info = fsstate.Info{Format: s.host.Format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
+		info = fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
 	}
-	return st.Append(nil, s.host.Format), info
+	return st.Append(nil, format), info
 }
 
 // taken says that the directory is supervised, and whether run is being executed already.
@@ -175,6 +182,10 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 			s.writeStatus(true)
 		}
 	}
+	if def.Dialect == fsstate.S6 {
+		s.writeTally(nil)
+	}
+	s.tell(fsstate.EventTaken)
 	if s.events.Taken != nil {
 		s.events.Taken()
 	}
@@ -291,14 +302,20 @@ func (s *Supervisor) event(e Event) {
 		return
 	}
 	s.do(actions)
-	if was.Phase == Starting && s.state.Phase != Starting {
+	if was.busy() && !s.state.busy() {
 		s.replay()
 	}
 }
 
 // told adds to an event what the machine has to know of the service.
 func (s *Supervisor) told(e Event) Event {
-	e.Backoff, e.TimeoutKill, e.Tree = s.def.Backoff, s.def.TimeoutKill, s.Group != nil
+	d := &s.def
+	e.Tree, e.Dialect, e.Finish, e.Backoff = s.Group != nil, d.Dialect, d.Finish, d.Backoff
+	e.TimeoutKill, e.TimeoutFinish, e.KillGroup = d.TimeoutKill, d.TimeoutFinish, d.KillGroup
+	e.DownSignal, e.ReloadSignal = d.DownSignal, d.ReloadSignal
+	if s.state.Ready {
+		e.Ready = time.Since(s.ready)
+	}
 	return e
 }
 
@@ -320,6 +337,8 @@ func (s *Supervisor) do(actions []Action) {
 			s.writeStatus(!startFollows)
 		case Start:
 			s.start()
+		case Finish:
+			s.finish()
 		case Signal:
 			s.host.Reaper.Signal(s.pid, a.Sig, a.Group)
 		case Pause:
@@ -384,6 +403,7 @@ func (s *Supervisor) release() {
 		s.host.Controls.Remove(s.control)
 		s.control = -1
 	}
+	s.tell(fsstate.EventLeft)
 	s.lane.Do(func() {
 		s.record.removeTree()
 		s.record.dir.Close()
@@ -392,15 +412,39 @@ func (s *Supervisor) release() {
 }
 
 // A process tells the Host's goroutine of the starts and ends that the reaper sees.
-type process struct{ s *Supervisor }
+type process struct {
+	s *Supervisor
+	role
+}
+
+// A role is what a process is for.
+type role uint8
+
+const (
+	runs role = iota
+	finishes
+)
 
 func (p process) Started(pid int) {
 	now := time.Now()
-	p.s.postLater(func() { p.s.onStarted(pid, now) }) // by the step that forks
+	p.s.postLater(func() { // by the step that forks
+		if p.role == finishes {
+			p.s.onFinishStarted(pid)
+		} else {
+			p.s.onStarted(pid, now)
+		}
+	})
 }
 
 func (p process) Exited(e reaper.Exit) {
 	now := time.Now()
+	if p.role == finishes {
+		p.s.host.PostEnd(
+			func() bool { return false },
+			func() { defer p.s.isolate(); p.s.onFinished(e, tai64.FromTime(now)) },
+		)
+		return
+	}
 	p.s.host.PostEnd(
 		func() bool { defer p.s.isolate(); return p.s.restart(e, now) },
 		func() { defer p.s.isolate(); p.s.onExited(e, now) },
@@ -457,33 +501,45 @@ func elsewhere(f func()) {
 func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
 	stdin, stdout, pipe, logger := s.Stdin, s.Stdout, s.Pipe, s.Logger
 	return func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
-		spec := reaper.Spec{
-			Path: "./run", Args: []string{"./run"}, Env: s.host.Env, Dir: path,
-			Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
-			Setsid: !def.NoSetsid, Remote: def.Remote, Await: s.lane.Await,
-		}
+		spec := s.spec(path, def, stdin, stdout)
+		spec.Path, spec.Args, spec.NewPIDs = "./run", def.Dialect.RunArgs(s.Name), def.NewPIDs
 		if !s.placed(&spec, path, def) {
 			return
 		}
-		execute := func() {
-			if info != nil {
-				info.After = reaper.Tick()
-				s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
-			}
-			if err := s.execute(spec, pipe, logger); err != nil {
-				hint := startHint(path, err)
-				s.postLater(func() { s.startFailed(err, hint) })
-			}
-		}
-		if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
-			elsewhere(execute)
-		} else {
-			execute()
+		if err := s.launch(spec, quick, pipe, logger, info, process{s, runs}); err != nil {
+			hint := startHint(path, def, err)
+			s.postLater(func() { s.startFailed(err, hint) })
 		}
 	}
 }
 
-func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool) error {
+// spec is what all programs of the service have in common.
+func (s *Supervisor) spec(path string, def fsstate.Definition, stdin, stdout int) reaper.Spec {
+	return reaper.Spec{
+		Env: s.host.Env, Dir: path,
+		Stdin: stdin, Stdout: stdout, Stderr: s.host.Stderr,
+		Setsid: !def.NoSetsid, Remote: def.Remote, Await: s.lane.Await,
+	}
+}
+
+// launch records what is about to be executed, unless info is nil, and executes it.
+func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, logger bool, info *fsstate.Info, owner process) (err error) {
+	execute := func() {
+		if info != nil {
+			info.After = reaper.Tick()
+			s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
+		}
+		err = s.execute(spec, pipe, logger, owner)
+	}
+	if quick && spec.Reports() { // by now: the trampoline's report is read on another thread
+		elsewhere(execute)
+	} else {
+		execute()
+	}
+	return err
+}
+
+func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool, owner process) error {
 	if pipe != nil {
 		end, err := pipeEnd(pipe, logger)
 		if err != nil {
@@ -496,7 +552,7 @@ func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool) 
 			spec.Stdout = end
 		}
 	}
-	return s.host.Reaper.Start(spec, process{s})
+	return s.host.Reaper.Start(spec, owner)
 }
 
 func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
@@ -507,7 +563,7 @@ func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
 }
 
 // startHint says what the errno of a failed execve does not.
-func startHint(path string, err error) string {
+func startHint(path string, def fsstate.Definition, err error) string {
 	run := filepath.Join(path, "run")
 	var st unix.Stat_t
 	if unix.Stat(run, &st) != nil {
@@ -524,6 +580,8 @@ func startHint(path string, err error) string {
 		return "it is not executable"
 	case err == unix.ENOEXEC:
 		return "its first line does not begin with #!"
+	case def.NewPIDs && (err == unix.EPERM || err == unix.EINVAL || err == unix.ENOSPC || err == unix.ENOSYS):
+		return "the kernel gives no PID namespace, for which there is a file flag-newpidns"
 	}
 	return ""
 }
@@ -538,7 +596,9 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.started = at
 	s.starts++
 	s.cause = ""
+	s.group = pid
 	s.event(Event{Kind: Started})
+	s.tell(fsstate.EventUp)
 	if s.unlimited {
 		s.unlimited = false
 		s.tree((*record).limit)
@@ -550,35 +610,44 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		return
 	}
 	s.pid = 0
-	s.since = tai64.FromTime(at)
+	label := tai64.FromTime(at)
+	if !s.def.Finish || s.def.Dialect != fsstate.Runit { // which has the time of the start while finish runs
+		s.since = label
+	}
 	stop(s.deadline)
 	if e.Launch != nil {
 		s.starts--
+		def := s.def
 		s.lane.Do(func() {
-			hint := startHint(s.record.dir.Path(), e.Launch)
+			hint := startHint(s.record.dir.Path(), def, e.Launch)
 			s.postLater(func() { s.startFailed(e.Launch, hint) })
 		})
 		return
 	}
 	s.reported = ""
-	s.lastEnd = fsstate.Info{Ended: new(s.since)}
+	s.lastEnd = fsstate.Info{Ended: new(label)}
+	s.wait = e.Status
 	switch {
 	case e.Unknown:
+		s.wait = unseen
 	case e.Status.Signaled():
 		s.lastEnd.Signal = new(int(e.Status.Signal()))
 	default:
 		s.lastEnd.Code = new(e.Status.ExitStatus())
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
-	s.event(s.exited(at))
-	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
-		s.askWhoKilled(s.since, at.Sub(s.started) < young)
+	s.countDeath(label)
+	s.event(s.exited(e, at))
+	if s.state.Phase == Failed {
+		s.tell(fsstate.EventDead, fsstate.EventFailed, fsstate.EventDown)
+	} else if s.state.Phase != Finishing {
+		s.tell(fsstate.EventDead, fsstate.EventDown)
 	}
-	if e.Unknown {
-		e.Status = unseen
+	if s.Group != nil && e.Status.Signal() == unix.SIGKILL {
+		s.askWhoKilled(label, at.Sub(s.started) < young)
 	}
 	if s.events.Died != nil {
-		s.events.Died(e.Status, s.def.Essential, wanted)
+		s.events.Died(s.wait, s.def.Essential, wanted)
 	}
 }
 
@@ -587,7 +656,7 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 	if !s.begun || s.def.Essential || e.Launch != nil {
 		return false
 	}
-	_, actions := Next(s.state, s.exited(at))
+	_, actions := Next(s.state, s.exited(e, at))
 	if len(actions) != 1 || actions[0].Kind != Start {
 		return false
 	}
@@ -596,8 +665,29 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 }
 
 // exited is the event of an end.
-func (s *Supervisor) exited(at time.Time) Event {
-	return s.told(Event{Kind: Exited, Since: at.Sub(s.started)})
+func (s *Supervisor) exited(e reaper.Exit, at time.Time) Event {
+	failed := !e.Unknown && s.def.Dialect.RunFailed(e.Status.ExitStatus())
+	if failed {
+		s.cause = fmt.Sprintf("run has ended with exit code %d: it is started again when a letter asks for it", e.Status.ExitStatus())
+	}
+	return s.told(Event{Kind: Exited, Since: at.Sub(s.started), Failed: failed})
+}
+
+// countDeath records that run has ended, as s6 does.
+func (s *Supervisor) countDeath(at tai64.Label) {
+	if s.def.Dialect != fsstate.S6 || s.def.MaxDeathTally == 0 {
+		return
+	}
+	s.deaths = fsstate.AppendDeath(s.deaths, fsstate.Death{At: at, Status: s.wait}, s.def.MaxDeathTally)
+	s.writeTally(slices.Clone(s.deaths))
+}
+
+func (s *Supervisor) writeTally(tally []byte) {
+	s.lane.Do(func() {
+		if err := s.record.dir.WriteTally(tally); err != nil {
+			s.postLater(func() { s.host.Warn(s.Name, "%v; s6's programs do not learn of its last deaths", err) })
+		}
+	})
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {
