@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,5 +179,24 @@ func TestTooManyDescriptors(t *testing.T) {
 	}
 	if told := o.told(); len(told) != 0 {
 		t.Errorf("its owner was told %v", told)
+	}
+}
+
+// TestNotice: a further descriptor has the number that is asked for, whichever way the program is executed.
+func TestNotice(t *testing.T) {
+	for _, remote := range []bool{false, true} {
+		for _, number := range []string{"1", "3", "4", "9"} {
+			r, w := pipe(t)
+			fd, _ := strconv.Atoi(number)
+			o := start(t, reaper.Spec{
+				Path: "/bin/sh", Args: []string{"sh", "-c", "echo yes >&" + number + "; for i in 3 4 5 9 10; do [ $i = " + number + " ] || ! (: >&$i) 2>/dev/null || echo $i; done >&" + number},
+				Stdout: unix.Stdout, Stderr: unix.Stderr, Notice: w, NoticeFD: fd, Remote: remote,
+			})
+			unix.Close(w)
+			text, err := io.ReadAll(r)
+			if e := o.wait(t); err != nil || string(text) != "yes\n" || e.Launch != nil {
+				t.Errorf("%s, remote %v: it has written %q, %v; %v", number, remote, text, err, e.Launch)
+			}
+		}
 	}
 }

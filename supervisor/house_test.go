@@ -54,6 +54,11 @@ func tellSignals() {
 	got := make(chan os.Signal, 9)
 	notify.Notify(got, unix.SIGHUP, unix.SIGALRM, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1,
 		unix.SIGUSR2, unix.SIGWINCH, unix.SIGCONT)
+	if name := os.Getenv("NOTIFY_SOCKET"); name != "" {
+		if err := sendNotice(name, "STATUS=all is well\nREADY=1"); err != nil {
+			fmt.Println(err)
+		}
+	}
 	fmt.Println("start")
 	for s := range got {
 		fmt.Println(strings.TrimPrefix(unix.SignalName(s.(unix.Signal)), "SIG"))
@@ -61,6 +66,15 @@ func tellSignals() {
 			os.Exit(7)
 		}
 	}
+}
+
+func sendNotice(name, text string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, []byte(text), 0, &unix.SockaddrUnix{Name: name})
 }
 
 // A house has the goroutine that owns Supervisors, and keeps what they say.

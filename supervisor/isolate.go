@@ -40,10 +40,12 @@ func (s *Supervisor) breaks(p any, stack []byte) {
 		s.host.Controls.Remove(s.control)
 		s.control = -1
 	}
+	s.forgetNotice()
 	if s.pid != 0 {
 		s.host.Reaper.Disown(s.pid)
 	}
 	s.lane.Do(func() {
+		s.record.closeSocket(s.host)
 		if s.record.dir != nil {
 			s.record.dir.Close()
 		}

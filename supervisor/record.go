@@ -28,6 +28,7 @@ type record struct {
 	makeErr  error
 	unplaced string // what was reported of the group
 
+	socket  int // to which run can say that it is ready, or 0
 	fifodir fsstate.Fifodir
 	untold  string // what was reported of it
 }
@@ -138,7 +139,9 @@ func (s *Supervisor) info() fsstate.Info {
 	i.Leave, i.Term, i.Pause = s.state.Leave, s.state.Term, s.state.Paused
 	i.Pace = int(s.state.Pace / time.Second)
 	i.Starts = new(s.starts)
-	i.Note = s.note
+	if i.Note = s.said; i.Note == "" {
+		i.Note = s.note
+	}
 	if s.Group != nil {
 		i.Cgroup = s.Group.Path()
 	}

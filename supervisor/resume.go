@@ -162,6 +162,9 @@ func (s *Supervisor) resume(p past) {
 	if s.Group != nil {
 		s.lane.Do(func() { s.record.count() })
 	}
+	if s.def.NotifySocket && s.state.running() {
+		s.lane.Do(func() { s.record.openSocket(s) })
+	}
 }
 
 // unseen is how a process has ended of which nobody can tell: as with a system error.

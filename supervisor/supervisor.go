@@ -74,6 +74,10 @@ type Supervisor struct {
 	group  int             // its process group, which is its pid
 	deaths []byte          // what supervise/death_tally says
 	ready  time.Time       // when the process said that it is
+	notice int             // the descriptor by which it can say so, or 0
+	said   string          // what it says about itself
+	noting *time.Timer     // until that is recorded
+	early  func()          // obeys what it has said before its start was known
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -148,7 +152,7 @@ func (s *Supervisor) Begin() {
 		s.record.report(s, err)
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
-			quick := !def.Remote && (pipe == nil || pipe.Named())
+			quick := !def.Remote && (pipe == nil || pipe.Named()) && !tellsReadiness(&def)
 			s.doStart(quick, func() { launch(dir.Path(), def, quick, nil) })
 		}
 	})
@@ -405,6 +409,7 @@ func (s *Supervisor) release() {
 	}
 	s.tell(fsstate.EventLeft)
 	s.lane.Do(func() {
+		s.record.closeSocket(s.host)
 		s.record.removeTree()
 		s.record.dir.Close()
 		s.postLater(s.events.Released)
@@ -477,7 +482,7 @@ func (s *Supervisor) doStart(quick bool, run func()) {
 func (s *Supervisor) quick() bool {
 	cleared := s.cleared // there may be somebody to tell that nobody waits for the cgroup any more
 	s.cleared = false
-	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named())
+	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named()) && !tellsReadiness(&s.def)
 }
 
 // elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
@@ -506,7 +511,11 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 		if !s.placed(&spec, path, def) {
 			return
 		}
-		if err := s.launch(spec, quick, pipe, logger, info, process{s, runs}); err != nil {
+		execute := func() error { return s.launch(spec, quick, pipe, logger, info, process{s, runs}) }
+		if tellsReadiness(&def) {
+			execute = s.heard(&spec, def, quick, execute)
+		}
+		if err := execute(); err != nil {
 			hint := startHint(path, def, err)
 			s.postLater(func() { s.startFailed(err, hint) })
 		}
@@ -599,6 +608,10 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.group = pid
 	s.event(Event{Kind: Started})
 	s.tell(fsstate.EventUp)
+	if s.early != nil {
+		s.early()
+		s.early = nil
+	}
 	if s.unlimited {
 		s.unlimited = false
 		s.tree((*record).limit)
@@ -610,6 +623,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		return
 	}
 	s.pid = 0
+	s.forgetNotice()
 	label := tai64.FromTime(at)
 	if !s.def.Finish || s.def.Dialect != fsstate.Runit { // which has the time of the start while finish runs
 		s.since = label
@@ -653,7 +667,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 
 // restart is onExited where nothing follows from the end but the next start.
 func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
-	if !s.begun || s.def.Essential || e.Launch != nil {
+	if !s.begun || s.def.Essential || e.Launch != nil || s.notice > 0 {
 		return false
 	}
 	_, actions := Next(s.state, s.exited(e, at))
@@ -695,7 +709,7 @@ func (s *Supervisor) startFailed(err error, hint string) {
 	if hint != "" {
 		text += " (" + hint + ")"
 	}
-	s.cause = text
+	s.cause, s.early = text, nil
 	s.event(Event{Kind: StartFailed})
 	// A directory that is still being filled is none of the administrator's worries.
 	if !s.settled || s.reported == text {
