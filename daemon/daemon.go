@@ -65,6 +65,7 @@ type daemon struct {
 	scan      scanner
 	watch     *watcher
 	groups    *groups
+	sequence  *sequence
 	command   *command
 	machine   *Machine  // whose init this is, or nil
 	stop      *stopping // nil until everything is to end
@@ -252,6 +253,7 @@ func Run(c Config) (int, error) {
 // take makes the daemon of a root, or says why it cannot be supervised.
 func (m *machinery) take(c Config) (*daemon, error) {
 	d := &daemon{Config: c, machinery: m, entries: make(map[fsstate.ID]*entry)}
+	d.sequence = newSequence(d)
 	root, err := filepath.Abs(c.Root)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,8 @@ type entry struct {
 	log       *supervisor.Supervisor // nil without a logger, and while that is not supervised
 	logged    bool
 	refused   [2]string // what was reported of main and log that could not be taken up
+	after     []string  // what the service waits for, as was last heard
+	trigger   fsstate.Trigger
 	broken    time.Time // when a Supervisor of it has panicked last
 }
 
@@ -93,6 +95,7 @@ func (e *entry) rename(name string) {
 		return
 	}
 	e.name, e.path = name, filepath.Join(e.d.root, name)
+	e.d.sequence.stale = true
 	if e.main != nil {
 		e.main.Rename(name, name, e.path)
 	}
@@ -241,12 +244,13 @@ func (e *entry) beginMain() {
 	e.main = supervisor.New(e.d.host, supervisor.Config{
 		Name: e.name, Label: e.name, Path: e.path, Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Group: group,
-		Watch: e.watching(e.real, group != nil),
+		Watch: e.watching(e.real, group != nil), Order: e.d.sequence.of(e),
 	}, supervisor.Events{
-		Taken:    func() { e.refused[0] = "" },
+		Taken:    func() { e.refused[0] = ""; e.d.sequence.moved(e) },
 		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
+		Moved:    func() { e.d.sequence.moved(e) },
 		Died:     e.died,
-		Released: func() { e.main = nil; e.freed() },
+		Released: func() { e.main = nil; e.d.sequence.moved(e); e.freed() },
 		Broken:   func() { e.main = nil; e.replace(e.beginMain) },
 	})
 	e.main.SetLog(e.log)
@@ -480,7 +484,8 @@ func (e *entry) heeds() bool {
 	if e.main == nil {
 		return true
 	}
-	return e.main.State().Broken || e.log != nil && e.log.State().Broken
+	heeds := func(s supervisor.State) bool { return s.Broken || s.Held }
+	return heeds(e.main.State()) || e.log != nil && heeds(e.log.State())
 }
 
 // died ends everything when the service was essential.

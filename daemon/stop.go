@@ -8,14 +8,15 @@ import (
 )
 
 // stopping is the end of everything: services first, in the reverse of the order of their start and
-// without waiting for each other; each logger when its service is gone; then what services left behind.
-// It ends the moment the last process is gone.
+// without waiting for each other, but for those that come after them; each logger when its service is gone;
+// then what services left behind. It ends the moment the last process is gone.
 type stopping struct {
 	d        *daemon
 	code     *int // of the process whose end ends everything; nil for none
 	deadline time.Time
 	told     map[int]bool // orphans that were sent TERM a moment ago
 	late     bool         // the deadline is over
+	halted   bool         // every service was told to stop
 	last     bool         // only what nobody supervises is left
 }
 
@@ -40,10 +41,6 @@ func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	d.watch.close()
 	if d.command != nil {
 		d.command.end()
-	}
-	entries := d.sorted()
-	for i := len(entries) - 1; i >= 0; i-- {
-		entries[i].halt()
 	}
 	d.stop.check()
 }
@@ -75,6 +72,7 @@ func (s *stopping) finish() {
 }
 
 func (s *stopping) killServices() {
+	s.halt(true)
 	if s.d.command != nil {
 		s.d.command.signal(unix.SIGKILL)
 	}
@@ -96,8 +94,29 @@ func (s *stopping) killAll() {
 	s.killOrphans()
 }
 
+// halt stops the services that no other comes after any more, the last one first.
+func (s *stopping) halt(all bool) {
+	if s.halted {
+		return
+	}
+	followers := s.d.sequence.followers()
+	s.halted = true
+	entries := s.d.sorted()
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		switch {
+		case e.halted:
+		case all || len(followers[e.name]) == 0:
+			e.halt()
+		default:
+			s.halted = false
+		}
+	}
+}
+
 // check goes on when services, loggers or the command are gone.
 func (s *stopping) check() {
+	s.halt(false)
 	if s.d.command != nil && s.d.command.running {
 		return
 	}

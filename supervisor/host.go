@@ -34,6 +34,8 @@ type Host struct {
 	Format     fsstate.Format // of the status files
 	NeedGroups bool           // run is not to be executed outside its cgroup
 	Stderr     int            // of every process
+
+	watches watches
 }
 
 // After calls f on the Host's goroutine when d is over.

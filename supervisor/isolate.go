@@ -45,6 +45,7 @@ func (s *Supervisor) breaks(p any, stack []byte) {
 		s.host.Reaper.Disown(s.pid)
 	}
 	s.lane.Do(func() {
+		s.unwatch()
 		s.record.closeSocket(s.host)
 		if s.record.dir != nil {
 			s.record.dir.Close()

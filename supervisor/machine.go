@@ -20,7 +20,7 @@ const (
 	Starting               // run is being executed; its pid is not known yet
 	Up                     // run runs
 	Stopping               // run was told to end by the letter d, and still runs
-	Waiting                // not running, and started when the pause is over
+	Waiting                // not running, and started when the pause is over or what it waits for is there
 	Clearing               // not running, and what it left in its cgroup is to end before anything else
 	Ready                  // run runs, and has said that it is ready; otherwise as Up
 	Finishing              // run has ended, and finish runs or is being executed
@@ -49,6 +49,7 @@ type State struct {
 	Term   bool // the process was sent TERM and has not ended
 	Broken bool // the last attempt to start failed
 	Ready  bool // the process has said that it is ready, or the last one had
+	Held   bool // waiting for something else than the time
 	Deaf   bool // something is being executed, and letters wait until it is
 	// Pace is the least time between two starts that the backoff file has brought about so far.
 	Pace time.Duration
@@ -68,6 +69,8 @@ const (
 	Occupied                     // run was not executed: something lives in the cgroup, which is to be empty
 	Emptied                      // nothing lives in the cgroup any more
 	Readied                      // run has said that it is ready
+	Held                         // run was not executed: the start waits for something
+	Unheld                       // what the start has waited for is there, or another look is due
 	eventKinds
 )
 
@@ -169,7 +172,16 @@ func Next(s State, e Event) (State, []Action) {
 		}
 		return s, []Action{{Kind: Record}}
 	case PauseOver:
-		if s.Phase == Waiting {
+		if s.Phase == Waiting && !s.Held {
+			return start(s, nil)
+		}
+	case Held:
+		if s.Phase == Starting {
+			s.Phase, s.Held = Waiting, true
+			return s, []Action{{Kind: Record}}
+		}
+	case Unheld:
+		if s.Phase == Waiting && s.Held {
 			return start(s, nil)
 		}
 	case Overdue:
@@ -198,7 +210,7 @@ func Next(s State, e Event) (State, []Action) {
 			return cleared(s)
 		}
 	case Changed:
-		if s.Phase == Waiting && s.Broken {
+		if s.Phase == Waiting && (s.Broken || s.Held) {
 			return start(s, nil)
 		}
 	}
@@ -212,12 +224,12 @@ func (s State) running() bool { return s.Phase == Up || s.Phase == Ready || s.Ph
 func (s State) busy() bool { return s.Phase == Starting || s.Deaf }
 
 func start(s State, before []Action) (State, []Action) {
-	s.Phase = Starting
+	s.Phase, s.Held = Starting, false
 	return s, append(before, Action{Kind: Start})
 }
 
 func leave(s State) (State, []Action) {
-	s.Phase = Gone
+	s.Phase, s.Held = Gone, false
 	return s, []Action{{Kind: Record}, {Kind: Release}}
 }
 
@@ -356,7 +368,7 @@ func onLetter(s State, e Event) (State, []Action) {
 			s.Phase, s.Term, s.Paused = Stopping, true, false
 			return s, deadline(actions, e.TimeoutKill)
 		case s.Phase == Waiting, s.Phase == Failed:
-			s.Phase = Down
+			s.Phase, s.Held = Down, false
 			if e.Tree {
 				return s, clear([]Action{record}, e)
 			}
@@ -368,7 +380,7 @@ func onLetter(s State, e Event) (State, []Action) {
 		}
 		s.Want = fsstate.WantDown
 		if s.Phase == Waiting || s.Phase == Failed {
-			s.Phase = Down
+			s.Phase, s.Held = Down, false
 		}
 		return s, []Action{record}
 	case 'x':
@@ -377,7 +389,7 @@ func onLetter(s State, e Event) (State, []Action) {
 		case s.running(), s.Phase == Clearing:
 			return s, []Action{record}
 		case e.Tree:
-			s.Phase = Clearing
+			s.Phase, s.Held = Clearing, false
 			return s, clear([]Action{record}, e)
 		}
 		return leave(s)
@@ -451,6 +463,7 @@ func wanted(s State, e Event) (State, []Action) {
 	switch {
 	case s.Phase == Down, s.Phase == Failed:
 		return start(s, record)
+	case s.Phase == Waiting && s.Held:
 	case s.Phase == Waiting && (s.Broken || e.Dialect == fsstate.S6):
 		// A person has mended it, or wants to see it fail: an o is used up by one attempt.
 		return start(s, record)

@@ -42,6 +42,8 @@ changed     -                        -                            -             
 occupied    -                        clearing rec clear killtree  -                            -              -
 emptied     -                        -                            -                            -              -
 readied     -                        -                            ready rec                    rec            -
+held        -                        waiting rec                  -                            -              -
+unheld      -                        -                            -                            -              -
 `
 
 // treeCells is the same for a service with a cgroup.
@@ -73,6 +75,41 @@ changed     -                        -                            -             
 occupied    -                        clearing rec clear killtree  -                            -                -                    -                                 -                       -                  -
 emptied     -                        -                            -                            -                -                    -                                 -                       gone rec release   starting start
 readied     -                        -                            ready rec                    rec            -                    ready rec                         ready rec               -                  -
+held        -                        waiting rec                  -                            -                -                    -                                 -                       -                  -
+unheld      -                        -                            -                            -                -                    -                                 -                       -                  -
+`
+
+// heldCells is the same for one whose start waits for something else than the time.
+const heldCells = `
+event       held
+u           rec
+o           once rec
+d           down down rec
+x           gone rec release
+p           rec
+c           rec
+h           -
+a           -
+i           -
+t           -
+k           -
+q           -
+1           -
+2           -
+w           -
+?           -
+started     -
+failed      -
+died young  -
+died old    -
+pause over  -
+overdue     -
+changed     starting start
+occupied    -
+emptied     -
+readied     -
+held        -
+unheld      starting start
 `
 
 // s6Cells is the same where there is a finish of s6's.
@@ -113,6 +150,8 @@ changed          -                           -                           -      
 occupied         -                           -                           -                 -                   -                   -                   -                        -
 emptied          -                           -                           -                 -                   -                   -                   -                        -
 readied          ready rec                   -                           rec               -                   -                   -                   -                        -
+held             -                           -                           -                 -                   -                   -                   -                        -
+unheld           -                           -                           -                 -                   -                   -                   -                        -
 `
 
 // runitCells is the same where there is one of runit's.
@@ -153,6 +192,8 @@ changed          -                   -                   -                   -
 occupied         -                   -                   -                   -
 emptied          -                   -                   -                   -
 readied          -                   -                   -                   -
+held             -                   -                   -                   -
+unheld           -                   -                   -                   -
 `
 
 func TestEveryCell(t *testing.T) {
@@ -171,6 +212,8 @@ func TestEveryCell(t *testing.T) {
 		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
 	}
 	events["readied"] = Event{Kind: Readied}
+	events["held"] = Event{Kind: Held}
+	events["unheld"] = Event{Kind: Unheld}
 	columns := []State{
 		{Phase: Down, Want: fsstate.WantDown},
 		{Phase: Starting, Want: fsstate.WantUp},
@@ -179,6 +222,7 @@ func TestEveryCell(t *testing.T) {
 		{Phase: Waiting, Want: fsstate.WantUp},
 	}
 	checkCells(t, cells, columns, events)
+	checkCells(t, heldCells, []State{{Phase: Waiting, Want: fsstate.WantUp, Held: true}}, events)
 	for name, e := range events {
 		e.Tree = true
 		events[name] = e
@@ -359,13 +403,15 @@ func lawful(s State, e Event, after State, actions []Action) error {
 		return fmt.Errorf("Start and starting do not go together")
 	case has(Finish) != (after.Phase == Finishing && s.Phase != Finishing):
 		return fmt.Errorf("Finish and finishing do not go together")
+	case after.Held && after.Phase != Waiting:
+		return fmt.Errorf("held without waiting")
 	case after.Deaf && after.Phase != Finishing:
 		return fmt.Errorf("nothing is executed, and letters wait")
 	case has(Release) != (after.Phase == Gone && s.Phase != Gone):
 		return fmt.Errorf("Release and gone do not go together")
 	case has(Signal) && !s.running() && s.Phase != Finishing:
 		return fmt.Errorf("a signal without a process")
-	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && !has(Pause):
+	case has(Pause) && after.Phase != Waiting, after.Phase == Waiting && s.Phase != Waiting && has(Pause) == after.Held:
 		return fmt.Errorf("Pause and waiting do not go together")
 	case recorded(s) != recorded(after) && !has(Record) && !has(Start) && !has(Finish):
 		return fmt.Errorf("a change that is not recorded")

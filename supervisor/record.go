@@ -28,9 +28,10 @@ type record struct {
 	makeErr  error
 	unplaced string // what was reported of the group
 
-	socket  int // to which run can say that it is ready, or 0
-	fifodir fsstate.Fifodir
-	untold  string // what was reported of it
+	socket   int       // to which run can say that it is ready, or 0
+	watching *watching // of what the trigger looks at
+	fifodir  fsstate.Fifodir
+	untold   string // what was reported of it
 }
 
 // writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
@@ -153,6 +154,9 @@ func (s *Supervisor) info() fsstate.Info {
 	}
 	if s.state.Phase == Waiting {
 		i.Cause = s.cause
+		if s.state.Held {
+			i.Cause = "waits for " + s.held
+		}
 		if i.Cause == "" {
 			i.Cause = fmt.Sprintf("lived too short: starts again %v after its last start", max(young, s.state.Pace))
 		}

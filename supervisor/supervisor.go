@@ -31,6 +31,9 @@ type Config struct {
 	Logger        bool
 	Group         *cgroup.Group // which run and all that it starts are in, or nil; this Supervisor's alone
 
+	// Order, unless it is nil, says what each start waits for.
+	Order Order
+
 	// Watch is called, on the lane, when everything is made that supervising makes in the directory.
 	Watch func()
 }
@@ -42,6 +45,8 @@ type Events struct {
 	Taken func()
 	// Refused: the directory could not be taken up, and supervision has not begun.
 	Refused func(error)
+	// Moved: the phase is another one.
+	Moved func()
 	// Died: the process has ended. essential is what the Definition says; wanted tells whether an
 	// administrator had asked for the end, with d or x.
 	Died func(status unix.WaitStatus, essential, wanted bool)
@@ -70,14 +75,17 @@ type Supervisor struct {
 	pause    *time.Timer
 	deadline *time.Timer
 
-	wait   unix.WaitStatus // of the last run
-	group  int             // its process group, which is its pid
-	deaths []byte          // what supervise/death_tally says
-	ready  time.Time       // when the process said that it is
-	notice int             // the descriptor by which it can say so, or 0
-	said   string          // what it says about itself
-	noting *time.Timer     // until that is recorded
-	early  func()          // obeys what it has said before its start was known
+	wait       unix.WaitStatus // of the last run
+	group      int             // its process group, which is its pid
+	deaths     []byte          // what supervise/death_tally says
+	ready      time.Time       // when the process said that it is
+	notice     int             // the descriptor by which it can say so, or 0
+	said       string          // what it says about itself
+	noting     *time.Timer     // until that is recorded
+	held       string          // what the start waits for, since it waits
+	considered bool            // Reconsider will be called
+	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
+	early      func()          // obeys what it has said before its start was known
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -150,6 +158,9 @@ func (s *Supervisor) Begin() {
 		control := dir.Control()
 		s.postLater(func() { s.taken(def, bad, control, starting, before) })
 		s.record.report(s, err)
+		if starting && (def.Trigger != "" || len(def.After) > 0 && s.Order != nil) {
+			return // what it waits for is found out by taken
+		}
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
 			quick := !def.Remote && (pipe == nil || pipe.Named()) && !tellsReadiness(&def)
@@ -192,6 +203,9 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 	s.tell(fsstate.EventTaken)
 	if s.events.Taken != nil {
 		s.events.Taken()
+	}
+	if starting && (def.Trigger != "" || len(def.After) > 0 && s.Order != nil) {
+		s.start()
 	}
 	s.listen(control)
 	switch {
@@ -306,8 +320,20 @@ func (s *Supervisor) event(e Event) {
 		return
 	}
 	s.do(actions)
+	if was.Phase != s.state.Phase {
+		if was.Held && s.state.Phase != Starting {
+			s.held = ""
+		}
+		s.moved()
+	}
 	if was.busy() && !s.state.busy() {
 		s.replay()
+	}
+}
+
+func (s *Supervisor) moved() {
+	if s.events.Moved != nil && s.state.Phase != Gone {
+		s.events.Moved()
 	}
 }
 
@@ -409,6 +435,7 @@ func (s *Supervisor) release() {
 	}
 	s.tell(fsstate.EventLeft)
 	s.lane.Do(func() {
+		s.unwatch()
 		s.record.closeSocket(s.host)
 		s.record.removeTree()
 		s.record.dir.Close()
@@ -459,13 +486,26 @@ func (p process) Exited(e reaper.Exit) {
 // start executes run, on the lane.
 func (s *Supervisor) start() {
 	s.started = time.Now()
+	waiting, free := s.order()
+	if waiting != "" {
+		s.post(func() { s.hold(waiting) })
+		return
+	}
 	launch := s.launcher()
 	quick := s.quick()
 	info := s.info()
+	after := s.def.After
 	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
 		def, bad := fsstate.Read(path)
 		s.postLater(func() { s.definition(def, bad) })
+		if s.Order != nil && !slices.Equal(def.After, after) {
+			s.postLater(s.start) // and waits for what it is to wait for now
+			return
+		}
+		if def.Trigger != "" && !free && !s.satisfied(def.Trigger, quick) {
+			return
+		}
 		launch(path, def, quick, &info)
 	})
 }
@@ -482,7 +522,7 @@ func (s *Supervisor) doStart(quick bool, run func()) {
 func (s *Supervisor) quick() bool {
 	cleared := s.cleared // there may be somebody to tell that nobody waits for the cgroup any more
 	s.cleared = false
-	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named()) && !tellsReadiness(&s.def)
+	return !cleared && !s.def.Remote && (s.Pipe == nil || s.Pipe.Named()) && !tellsReadiness(&s.def) && s.def.Trigger == ""
 }
 
 // elsewhere runs f on another goroutine, for which the descriptors are those of all, and waits for it.
@@ -604,7 +644,7 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.since = tai64.FromTime(at)
 	s.started = at
 	s.starts++
-	s.cause = ""
+	s.cause, s.held = "", ""
 	s.group = pid
 	s.event(Event{Kind: Started})
 	s.tell(fsstate.EventUp)

@@ -1,0 +1,98 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"upkeep/fsstate"
+)
+
+// TestTrigger: the start waits, visibly, for a file to name a living process, and letters work meanwhile.
+func TestTrigger(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	at := filepath.Join(t.TempDir(), "sub", "web.pid")
+	g := h.guest("web", "#!/bin/sh\necho run\nread l < go\n", "trigger="+at+"\n")
+	g.fifo("go")
+	g.begin()
+	held := func() bool { return g.s.state.Phase == Waiting && g.s.state.Held }
+	h.until("it waits", held)
+	if i := g.info(); i.Phase != "waiting" || !strings.Contains(i.Cause, at) || *i.Want != fsstate.WantUp {
+		t.Errorf("resume is %+v", i)
+	}
+	g.svc("d")
+	g.until(Down)
+	g.svc("u")
+	h.until("it waits again", held)
+
+	if err := os.Mkdir(filepath.Dir(at), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, []byte("0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.until("it knows of the file", func() bool { return strings.Contains(g.s.held, "names no process") })
+	if err := os.WriteFile(at, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g.says("run")
+	g.until(Up)
+	if said := h.heard(); len(said) != 2 {
+		t.Errorf("it was said %q, want once for each time that it began to wait", said)
+	}
+
+	os.Remove(at)
+	g.svc("t")
+	h.until("it waits before it is started again", held)
+	g.svc("x")
+	h.until("it is gone", func() bool { return g.released })
+}
+
+// TestTriggerOnItself never comes, and harms nobody.
+func TestTriggerOnItself(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "#!/bin/sh\necho run\n", "trigger=supervise/status")
+	g.begin()
+	h.until("it waits", func() bool { return g.s.state.Held })
+	g.svc("d")
+	g.until(Down)
+}
+
+// TestOrder: what comes after others waits until it is told that they are there, whenever the file came.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "#!/bin/sh\necho run\nread l < go\n", "after=db")
+	g.fifo("go")
+	missing := []string{"db", "cache"} // the goroutine's
+	g.s.Order = func(after []string, _ fsstate.Trigger) (string, bool) {
+		for _, name := range after {
+			if slices.Contains(missing, name) {
+				return name + ", which is down", false
+			}
+		}
+		return "", false
+	}
+	come := func(name string) {
+		h.do(func() {
+			missing = slices.DeleteFunc(missing, func(n string) bool { return n == name })
+			g.s.Reconsider()
+		})
+	}
+	g.begin()
+	h.until("it waits for db", func() bool { return g.s.held == "db, which is down" })
+	g.write("after", "db\ncache\n", 0o644)
+	come("db")
+	h.until("it waits for cache", func() bool { return g.s.held == "cache, which is down" })
+	come("cache")
+	g.says("run")
+	g.until(Up)
+	if i := g.info(); i.Cause != "" {
+		t.Errorf("resume is %+v", i)
+	}
+}
