@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ var noted = map[os.Signal]string{
 
 // serve notes its start and every signal but CONT in the file "heard", a line each. Its arguments are
 // key=value: ends is the signal that ends it ("none" for none, TERM without), notes a file that it writes
-// to when that comes, as name.
+// to when that comes, as name, and lines how many it prints between.
 func serve(args []string) {
 	time.AfterFunc(lifetime, func() { os.Exit(3) })
 	set := map[string]string{"ends": "TERM", "heard": "heard"}
@@ -62,6 +63,10 @@ func serve(args []string) {
 		if file := set["notes"]; file != "" {
 			appendTo(file, set["name"]+" is asked\n")
 			time.Sleep(50 * time.Millisecond) // so that one who does not wait for the end is found out
+			n, _ := strconv.Atoi(set["lines"])
+			for i := range n {
+				fmt.Println(i + 1)
+			}
 			appendTo(file, set["name"]+" ends\n")
 		}
 		os.Exit(0)

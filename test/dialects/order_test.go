@@ -47,7 +47,7 @@ func TestAfter(t *testing.T) {
 	note := "#!/bin/sh\n" + svstat + " ../z ../y >seen.new\nmv seen.new seen\nexec sleep 1000000\n"
 	a := s.service("a", note, "after", "z\ny\n\n# a remark\n")
 	b := s.service("b", note, "after", " z \n")
-	z := s.service("z", server(t, "", "until [ -e go ]; do sleep 0.01; done", "echo >&3"), "notification-fd", "3\n")
+	z := s.service("z", server(t, "", "read x <go", "echo >&3"), "notification-fd", "3\n").gates("go")
 	y := s.service("y", server(t, ""), "down", "")
 	free := s.service("zz", server(t, ""))
 	s.open()
@@ -60,7 +60,7 @@ func TestAfter(t *testing.T) {
 			t.Errorf("%s was started before z is ready: % x", v.name, b)
 		}
 	}
-	z.touch("go")
+	z.release("go", "")
 	harness.Eventually(t, "b is started", func() bool { return exists(b.path("seen")) })
 	if said := b.text("seen"); !strings.HasPrefix(said, "../z: up (pid ") {
 		t.Errorf("b saw %q", said)
@@ -139,7 +139,7 @@ func TestShutdownBackwards(t *testing.T) {
 		s.service("a", run("a"), "after", "d\n"),
 		s.service("b", run("b"), "after", "c\n"),
 		s.service("c", run("c"), "trigger", "../a/supervise/status\n"),
-		s.service("d", fmt.Sprintf("#!/bin/sh\ntrap 'echo d is asked >>\"%s\"; seq %d; echo d ends >>\"%[1]s\"; exit' TERM\necho start >>heard\nwhile :; do sleep 0.01; done\n", order, lines),
+		s.service("d", server(t, fmt.Sprintf("notes='%s' name=d lines=%d", order, lines)),
 			"log/run", logger),
 	}
 	s.open()

@@ -148,8 +148,8 @@ func TestEssential(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, upkeep)
-			v := s.service("web", "#!/bin/sh\necho start >>started\nuntil [ -e go ]; do sleep 0.01; done\n"+test.end+"\n", "essential", "",
-				"finish", "#!/bin/sh\necho $1 >>finished\n")
+			v := s.service("web", "#!/bin/sh\necho start >>started\nread x <go\n"+test.end+"\n", "essential", "",
+				"finish", "#!/bin/sh\necho $1 >>finished\n").gates("go")
 			other := s.service("other", server(t, ""))
 			s.open()
 			other.await("heard", "start\n")
@@ -161,7 +161,7 @@ func TestEssential(t *testing.T) {
 			s.daemon.Lives()
 			v.tell("u")
 			v.await("started", "start\nstart\n")
-			v.touch("go")
+			v.release("go", "")
 			if code := s.daemon.Wait(); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}

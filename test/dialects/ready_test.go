@@ -50,8 +50,8 @@ func (v *service) listen() func() string {
 // TestS6Events: the bytes that s6's programs wait for, each in its place.
 func TestS6Events(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
-		v := s.service(".web", server(t, "", "until [ -e go ]; do sleep 0.01; done", "rm go", "echo >&3"), "notification-fd", "3\n",
-			"down", "", "finish", "#!/bin/sh\nuntil [ -e done ]; do sleep 0.01; done\nread code <done\nrm done\nexit ${code:-0}\n", "timeout-finish", "0")
+		v := s.service(".web", server(t, "", "read x <go", "echo >&3"), "notification-fd", "3\n",
+			"down", "", "finish", "#!/bin/sh\nread code <done\nexit $code\n", "timeout-finish", "0").gates("go", "done")
 		if err := os.MkdirAll(v.path("event"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -65,26 +65,23 @@ func TestS6Events(t *testing.T) {
 		hear("s")
 		v.tell("u")
 		hear("su")
-		v.touch("go")
+		v.release("go", "")
 		hear("suU")
 		v.tell("d")
 		hear("suUd")
-		v.touch("done")
+		v.release("done", "0")
 		hear("suUdD")
 		v.tell("o")
 		hear("suUdDu")
 		v.tell("k")
 		hear("suUdDud")
-		v.touch("done")
+		v.release("done", "0")
 		hear("suUdDudD")
 		v.tell("u")
 		hear("suUdDudDu")
 		v.tell("k")
 		hear("suUdDudDud")
-		harness.WriteFile(t, v.path("done.new"), "125\n", 0o644)
-		if err := os.Rename(v.path("done.new"), v.path("done")); err != nil {
-			t.Fatal(err)
-		}
+		v.release("done", "125")
 		hear("suUdDudDudOD")
 		if err := os.Remove(entry); err != nil { // so that it stays away
 			t.Fatal(err)
@@ -97,18 +94,24 @@ func TestS6Events(t *testing.T) {
 // TestS6Ready: the first newline makes a service ready, whatever comes before it.
 func TestS6Ready(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
-		run := server(t, "", "until [ -e go ]; do sleep 0.01; done", "rm go", "printf 'starting ... '>&3", "until [ -e go ]; do sleep 0.01; done", "echo done >&3")
-		v := s.service("web", run, "notification-fd", "3\n")
+		run := server(t, "", "read x <go", "printf 'starting ... '>&3", "read x <on", "echo done >&3")
+		v := s.service("web", run, "notification-fd", "3\n").gates("go", "on")
 		s.open()
 		pid := v.up(0)
 		waits := v.waiter("s6-svwait", "-U", v.dir)
 		await(t, "s6-svstat", "up (pid P) N seconds", v.s6svstat)
-		v.touch("go")
-		harness.Eventually(t, "it has begun", func() bool { return v.text("go") == "" && !exists(v.path("go")) })
+		v.release("go", "")
+		var on *os.File
+		harness.Eventually(t, "it has begun", func() (yes bool) {
+			var err error
+			on, err = os.OpenFile(v.path("on"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+			return err == nil
+		})
+		defer on.Close()
 		if !waits.Running() {
 			t.Errorf("s6-svwait -U ended with %d before it was ready: %s", waits.Wait(), waits.Output())
 		}
-		v.touch("go")
+		on.WriteString("\n")
 		if code := waits.Wait(); code != 0 {
 			t.Errorf("s6-svwait -U: exit code %d, %s", code, waits.Output())
 		}
@@ -120,7 +123,6 @@ func TestS6Ready(t *testing.T) {
 				t.Errorf("upkeep wait -U: %s", out)
 			}
 		}
-		os.Remove(v.path("go"))
 		v.tell("k")
 		await(t, "s6-svstat", "up (pid P) N seconds", v.s6svstat) // it has to say so again
 		if v.pid() == pid {
@@ -190,7 +192,7 @@ func (v *service) replace(name, text string) {
 // TestS6Wait: s6's programs that wait do so on upkeep's services as on s6's.
 func TestS6Wait(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
-		v := s.service("web", server(t, ""), "down", "", "max-death-tally", "5\n", "finish", "#!/bin/sh\nuntil [ -e done ]; do sleep 0.01; done\nrm done\n", "timeout-finish", "0")
+		v := s.service("web", server(t, ""), "down", "", "max-death-tally", "5\n", "finish", "#!/bin/sh\n[ -e once ] && exit\n: >once\nread x <done\n", "timeout-finish", "0").gates("done")
 		s.open()
 		v.supervised()
 		ends := func(p *harness.Process) {
@@ -215,13 +217,12 @@ func TestS6Wait(t *testing.T) {
 		if !gone.Running() {
 			t.Errorf("s6-svwait -D has ended while finish runs: %s", gone.Output())
 		}
-		v.touch("done")
+		v.release("done", "0")
 		ends(gone)
 		if code := syscall.Access(v.path("event"), 0); code != nil {
 			t.Error(code)
 		}
 		ends(v.waiter("s6-svlisten1", "-u", v.dir, svc, "-u", v.dir))
 		ends(v.waiter("s6-svwait", "-u", v.dir))
-		v.touch("done")
 	})
 }

@@ -174,7 +174,9 @@ func TestRunitCheck(t *testing.T) {
 			return code
 		}
 		see := []string{sv(1, "-w", "1", "start"), fmt.Sprint(svup()), sv(1, "-w", "1", "check")}
-		v.touch("good")
+		if err := os.WriteFile(v.path("good"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
 		see = append(see, sv(0, "start"), fmt.Sprint(svup()), sv(0, "check"), sv(0, "restart"), sv(0, "stop"), fmt.Sprint(svup()))
 		want := "timeout: run: DIR: (pid P) Ns, normally down\n|100|timeout: run: DIR: (pid P) Ns, normally down\n|" +
 			"ok: run: DIR: (pid P) Ns, normally down\n|0|ok: run: DIR: (pid P) Ns, normally down\n|" +

@@ -85,12 +85,12 @@ func TestS6FinishTakesLong(t *testing.T) {
 // TestS6FinishFails: exit code 125 means that it makes no sense to go on, until somebody says u.
 func TestS6FinishFails(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
-		v := s.service("web", "#!/bin/sh\nuntil [ -e go ]; do sleep 0.01; done\nrm go\nexit 3\n", "notification-fd", "3\n",
-			"finish", "#!/bin/sh\necho $1 >>args\nexit 125\n")
+		v := s.service("web", "#!/bin/sh\nread x <go\nexit 3\n", "notification-fd", "3\n",
+			"finish", "#!/bin/sh\necho $1 >>args\nexit 125\n").gates("go")
 		s.open()
 		v.up(0)
 		waits := v.waiter("s6-svwait", "-U", v.dir)
-		v.touch("go")
+		v.release("go", "")
 		v.await("args", "3\n")
 		if code := waits.Wait(); code != 1 {
 			t.Errorf("s6-svwait -U: exit code %d, %s", code, waits.Output())
@@ -101,7 +101,7 @@ func TestS6FinishFails(t *testing.T) {
 		}
 		v.s6svc("-u")
 		await(t, "s6-svstat", "up (pid P) N seconds", v.s6svstat)
-		v.touch("go")
+		v.release("go", "")
 		v.await("args", "3\n3\n")
 		await(t, "s6-svstat", "down (exitcode 3) N seconds, normally up, ready N seconds", v.s6svstat)
 	})

@@ -153,16 +153,33 @@ func await(t testing.TB, what, want string, look func() string) {
 		if time.Now().After(end) {
 			t.Fatalf("%s is %q; waited in vain for %q", what, got, want)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // many looks start a program
 	}
 }
 
-// touch makes an empty file.
-func (v *service) touch(name string) {
+// gates makes FIFOs at which programs of the service wait: "read x <NAME".
+func (v *service) gates(names ...string) *service {
 	v.t.Helper()
-	if err := os.WriteFile(v.path(name), nil, 0o644); err != nil { // and no more, for it may be removed at once
-		v.t.Fatal(err)
+	for _, name := range names {
+		if err := syscall.Mkfifo(v.path(name), 0o644); err != nil {
+			v.t.Fatal(err)
+		}
 	}
+	return v
+}
+
+// release waits until a program waits at a gate, and lets it read a line.
+func (v *service) release(gate, line string) {
+	v.t.Helper()
+	harness.Eventually(v.t, v.name+" waits at "+gate, func() bool {
+		f, err := os.OpenFile(v.path(gate), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		_, err = f.WriteString(line + "\n")
+		return err == nil
+	})
 }
 
 // status is the status file, empty if there is none.
@@ -224,20 +241,15 @@ func (v *service) long() string { return rig.Client(v.t, "svstat", "--long", v.d
 // awaitLong waits until svstat --long says all of the words.
 func (v *service) awaitLong(words ...string) {
 	v.t.Helper()
-	var said string
-	defer func() {
-		if v.t.Failed() {
-			v.t.Logf("svstat --long: %s", said)
-		}
-	}()
-	harness.Eventually(v.t, fmt.Sprintf("svstat --long says %q of %s", words, v.name), func() bool {
+	said := ""
+	await(v.t, fmt.Sprintf("what svstat --long does not say of %s: %q;", v.name, words), "", func() string {
 		said = v.long()
 		for _, w := range words {
 			if !strings.Contains(said, w) {
-				return false
+				return said
 			}
 		}
-		return true
+		return ""
 	})
 }
 
