@@ -115,7 +115,7 @@ func TestCycle(t *testing.T) {
 		v.await("heard", "start\n")
 	}
 	s.daemon.EventuallySays("a waits for b, b for c, c for a")
-	s.daemon.EventuallySays("own waits for itself")
+	s.daemon.EventuallySays("own waits for own")
 	for _, v := range services {
 		v.tell("t")
 		v.await("heard", "start\nTERM\nstart\n")

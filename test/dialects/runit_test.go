@@ -205,6 +205,10 @@ func TestRunitLinks(t *testing.T) {
 		}
 		s.open()
 		v.await("log/current", "line\n")
+		await(t, "sv status", "run: DIR: (pid P) Ns; run: log: (pid P) Ns\n", func() string {
+			out, _ := harness.Run(t, harness.Need(t, "sv")[0], "status", v.dir)
+			return v.plain(out)
+		})
 		for _, name := range []string{"web", "web.log"} {
 			st, err := os.Stat(filepath.Join(state, name))
 			if err != nil || st.Mode() != os.ModeDir|0o700 {
@@ -214,7 +218,6 @@ func TestRunitLinks(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		await(t, "sv status", "run: DIR: (pid P) Ns; run: log: (pid P) Ns\n", func() string { return v.plain(v.run("sv", "status", v.dir)) })
 	})
 }
 

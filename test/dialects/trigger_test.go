@@ -16,7 +16,7 @@ import (
 // waits waits until the service is seen waiting for its trigger: no process, but wanted up.
 func (v *service) waits(words ...string) {
 	v.t.Helper()
-	v.awaitLong(append([]string{"waiting", "trigger"}, words...)...)
+	v.awaitLong(append([]string{"waiting", "waits for"}, words...)...)
 	if b := v.status(); v.pid() != 0 || b[17] != 'u' {
 		v.t.Errorf("%s waits with the status % x", v.name, b)
 	}
@@ -72,7 +72,7 @@ func TestTriggerOnService(t *testing.T) {
 	cache.await("heard", "start\nTERM\nstart\n")
 	n := 0
 	for line := range strings.Lines(s.daemon.Output()) {
-		if strings.Contains(line, "dnscache: ") && strings.Contains(line, "trigger") {
+		if strings.Contains(line, "dnscache: it waits for "+status) {
 			n++
 		}
 	}
@@ -171,5 +171,5 @@ func TestTriggerNeverComes(t *testing.T) {
 	}
 	s.daemon.EventuallySays("mutual1", "mutual2", "wait")
 	services[0].await("heard", "start\n")
-	s.daemon.EventuallySays("itself waits for itself")
+	s.daemon.EventuallySays("itself waits for itself: a cycle")
 }
