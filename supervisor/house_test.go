@@ -274,6 +274,7 @@ func (g *guest) super(name string) string { return filepath.Join(g.dir, "supervi
 
 func (g *guest) write(name, text string, mode os.FileMode) {
 	g.h.t.Helper()
+	os.MkdirAll(filepath.Dir(g.file(name)), 0o755)
 	os.Remove(g.file(name))
 	if err := os.WriteFile(g.file(name), []byte(text), mode); err != nil {
 		g.h.t.Fatal(err)

@@ -50,6 +50,7 @@ type State struct {
 	Broken bool // the last attempt to start failed
 	Ready  bool // the process has said that it is ready, or the last one had
 	Held   bool // waiting for something else than the time
+	Script bool // a script for a letter runs, and the letters that follow wait
 	Deaf   bool // something is being executed, and letters wait until it is
 	// Pace is the least time between two starts that the backoff file has brought about so far.
 	Pace time.Duration
@@ -69,6 +70,7 @@ const (
 	Occupied                     // run was not executed: something lives in the cgroup, which is to be empty
 	Emptied                      // nothing lives in the cgroup any more
 	Readied                      // run has said that it is ready
+	Scripted                     // what a letter's scripts had to do is done: now the letter
 	Held                         // run was not executed: the start waits for something
 	Unheld                       // what the start has waited for is there, or another look is due
 	eventKinds
@@ -76,17 +78,19 @@ const (
 
 // An Event is what happens, with what the machine cannot know by itself.
 type Event struct {
-	Kind   EventKind
-	Letter byte
-	Group  bool          // Letter: its signals go to the process group
-	Since  time.Duration // since the last start, or attempt
-	Tree   bool          // the service has a cgroup, so that what it leaves behind can be ended
-	Failed bool          // Exited: it makes no sense to start run again
-	Ready  time.Duration // since run has said that it is ready, if it has
+	Kind    EventKind
+	Letter  byte
+	Group   bool          // Letter: its signals go to the process group
+	Since   time.Duration // since the last start, or attempt
+	Tree    bool          // the service has a cgroup, so that what it leaves behind can be ended
+	Instead bool          // Scripted: the signal is not to be sent
+	Failed  bool          // Exited: it makes no sense to start run again
+	Ready   time.Duration // since run has said that it is ready, if it has
 
 	// The rest is the Definition's.
 	Dialect       fsstate.Dialect
 	Finish        bool
+	Scripts       string // the letters that have a script
 	Backoff       time.Duration
 	TimeoutKill   time.Duration
 	TimeoutFinish time.Duration
@@ -102,6 +106,7 @@ const (
 	Record   ActionKind = iota // write the status
 	Start                      // execute run
 	Finish                     // execute finish
+	Script                     // execute Scripts, and report Scripted for Letter
 	Signal                     // send Sig to the process, or with Group to its group
 	Pause                      // report PauseOver after For
 	Deadline                   // report Overdue after For
@@ -115,11 +120,13 @@ const (
 
 // An Action is what is to be done, in the order given.
 type Action struct {
-	Kind   ActionKind
-	Sig    unix.Signal
-	Group  bool
-	For    time.Duration
-	Jitter bool // Pause: vary For by up to a tenth, so that many services do not move in step
+	Kind    ActionKind
+	Sig     unix.Signal
+	Group   bool
+	For     time.Duration
+	Letter  byte
+	Scripts string
+	Jitter  bool // Pause: vary For by up to a tenth, so that many services do not move in step
 }
 
 // Initial is the state of a service that was just taken up: it is down, or run is being executed.
@@ -137,6 +144,10 @@ func Next(s State, e Event) (State, []Action) {
 	}
 	switch e.Kind {
 	case Letter:
+		return onLetter(s, e)
+	case Scripted:
+		s.Script = false
+		e.Scripts = ""
 		return onLetter(s, e)
 	case Started:
 		switch s.Phase {
@@ -221,7 +232,7 @@ func Next(s State, e Event) (State, []Action) {
 func (s State) running() bool { return s.Phase == Up || s.Phase == Ready || s.Phase == Stopping }
 
 // busy tells whether letters wait for what is being executed.
-func (s State) busy() bool { return s.Phase == Starting || s.Deaf }
+func (s State) busy() bool { return s.Phase == Starting || s.Deaf || s.Script }
 
 func start(s State, before []Action) (State, []Action) {
 	s.Phase, s.Held = Starting, false
@@ -229,7 +240,7 @@ func start(s State, before []Action) (State, []Action) {
 }
 
 func leave(s State) (State, []Action) {
-	s.Phase, s.Held = Gone, false
+	s.Phase, s.Held, s.Script = Gone, false, false
 	return s, []Action{{Kind: Record}, {Kind: Release}}
 }
 
@@ -339,6 +350,10 @@ func onLetter(s State, e Event) (State, []Action) {
 		// order, and each finds the state that the ones before it have left.
 		return s, []Action{{Kind: Defer}}
 	}
+	if names := asks(e.Letter, e.Scripts); names != "" && s.running() {
+		s.Script = true
+		return s, []Action{{Kind: Script, Letter: e.Letter, Scripts: names, Group: e.Group}}
+	}
 	if e.Dialect == fsstate.S6 {
 		switch e.Letter {
 		case 'P', 'C', 'K':
@@ -360,12 +375,16 @@ func onLetter(s State, e Event) (State, []Action) {
 		s.Want = fsstate.WantDown
 		switch {
 		case s.running():
-			actions := []Action{signal(e.downSignal(), e)}
+			var actions []Action
+			if !e.Instead {
+				s.Term = true
+				actions = append(actions, signal(e.downSignal(), e))
+			}
 			if s.Paused && e.Tree {
 				actions = append(actions, Action{Kind: Thaw})
 			}
 			actions = append(actions, signal(unix.SIGCONT, e), record)
-			s.Phase, s.Term, s.Paused = Stopping, true, false
+			s.Phase, s.Paused = Stopping, false
 			return s, deadline(actions, e.TimeoutKill)
 		case s.Phase == Waiting, s.Phase == Failed:
 			s.Phase, s.Held = Down, false
@@ -396,7 +415,7 @@ func onLetter(s State, e Event) (State, []Action) {
 	case 'p', 'c':
 		s.Paused = e.Letter == 'p'
 		actions := []Action{record}
-		if s.running() {
+		if s.running() && !e.Instead {
 			actions = append(actions, signal(e.signal(), e))
 			switch {
 			case e.Tree && s.Paused:
@@ -412,7 +431,7 @@ func onLetter(s State, e Event) (State, []Action) {
 		}
 	}
 	sig := e.signal()
-	if sig == 0 || !s.running() {
+	if sig == 0 || !s.running() || e.Instead {
 		return s, nil
 	}
 	actions := []Action{signal(sig, e)}

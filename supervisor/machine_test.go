@@ -44,6 +44,8 @@ emptied     -                        -                            -             
 readied     -                        -                            ready rec                    rec            -
 held        -                        waiting rec                  -                            -              -
 unheld      -                        -                            -                            -              -
+scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec  down down rec
+instead     rec                      defer                        stopping down CONT rec       CONT rec       down down rec
 `
 
 // treeCells is the same for a service with a cgroup.
@@ -77,6 +79,8 @@ emptied     -                        -                            -             
 readied     -                        -                            ready rec                    rec            -                    ready rec                         ready rec               -                  -
 held        -                        waiting rec                  -                            -                -                    -                                 -                       -                  -
 unheld      -                        -                            -                            -                -                    -                                 -                       -                  -
+scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec clear  stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
+instead     rec                      defer                        stopping down CONT rec       CONT rec         down down rec clear  stopping down thaw CONT rec       stopping CONT rec       rec                down rec
 `
 
 // heldCells is the same for one whose start waits for something else than the time.
@@ -110,6 +114,8 @@ emptied     -
 readied     -
 held        -
 unheld      starting start
+scripted    down down rec
+instead     down down rec
 `
 
 // s6Cells is the same where there is a finish of s6's.
@@ -152,48 +158,52 @@ emptied          -                           -                           -      
 readied          ready rec                   -                           rec               -                   -                   -                   -                        -
 held             -                           -                           -                 -                   -                   -                   -                        -
 unheld           -                           -                           -                 -                   -                   -                   -                        -
+scripted         stopping down INT CONT rec  stopping down INT CONT rec  INT CONT rec      defer               down rec            rec                 down rec                 down down rec
+instead          stopping down CONT rec      stopping down CONT rec      CONT rec          defer               down rec            rec                 down rec                 down down rec
 `
 
 // runitCells is the same where there is one of runit's.
 const runitCells = `
-event            being executed      finishing           finishing, leaving  failed
-u                defer               rec                 up rec              starting up rec start
-o                defer               once rec            once rec            starting once rec start
-d                defer               down rec            rec                 down rec
-x                defer               rec                 rec                 gone rec release
-p                defer               rec STOP            rec STOP            rec
-c                defer               rec CONT            rec CONT            rec
-h                defer               HUP                 HUP                 -
-a                defer               ALRM                ALRM                -
-i                defer               INT                 INT                 -
-t                defer               -                   -                   -
-k                defer               KILL                KILL                -
-q                defer               QUIT                QUIT                -
-1                defer               USR1                USR1                -
-2                defer               USR2                USR2                -
-w                defer               WINCH               WINCH               -
-?                defer               -                   -                   -
-l                defer               HUP                 HUP                 -
-O                defer               -                   -                   -
-r                defer               -                   -                   -
-b                defer               -                   -                   -
-y                defer               -                   -                   -
-P                defer               -                   -                   -
-C                defer               -                   -                   -
-K                defer               -                   -                   -
-started          rec deadline        rec deadline        rec deadline        -
-failed           waiting rec pause   waiting rec pause   gone rec release    -
-died young       waiting rec pause   waiting rec pause   gone rec release    -
-died old         starting start      starting start      gone rec release    -
-failed for good  failed down rec     failed down rec     gone rec release    -
-pause over       -                   -                   -                   -
-overdue          CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -
-changed          -                   -                   -                   -
-occupied         -                   -                   -                   -
-emptied          -                   -                   -                   -
-readied          -                   -                   -                   -
-held             -                   -                   -                   -
-unheld           -                   -                   -                   -
+event            being executed      finishing           finishing, leaving  failed                   up                          up, script runs
+u                defer               rec                 up rec              starting up rec start    rec                         defer
+o                defer               once rec            once rec            starting once rec start  once rec                    defer
+d                defer               down rec            rec                 down rec                 script                      defer
+x                defer               rec                 rec                 gone rec release         script                      defer
+p                defer               rec STOP            rec STOP            rec                      script                      defer
+c                defer               rec CONT            rec CONT            rec                      rec CONT                    defer
+h                defer               HUP                 HUP                 -                        HUP                         defer
+a                defer               ALRM                ALRM                -                        ALRM                        defer
+i                defer               INT                 INT                 -                        INT                         defer
+t                defer               -                   -                   -                        script                      defer
+k                defer               KILL                KILL                -                        KILL                        defer
+q                defer               QUIT                QUIT                -                        QUIT                        defer
+1                defer               USR1                USR1                -                        USR1                        defer
+2                defer               USR2                USR2                -                        USR2                        defer
+w                defer               WINCH               WINCH               -                        WINCH                       defer
+?                defer               -                   -                   -                        -                           defer
+l                defer               HUP                 HUP                 -                        HUP                         defer
+O                defer               -                   -                   -                        -                           defer
+r                defer               -                   -                   -                        -                           defer
+b                defer               -                   -                   -                        -                           defer
+y                defer               -                   -                   -                        -                           defer
+P                defer               -                   -                   -                        -                           defer
+C                defer               -                   -                   -                        -                           defer
+K                defer               -                   -                   -                        -                           defer
+started          rec deadline        rec deadline        rec deadline        -                        -                           -
+failed           waiting rec pause   waiting rec pause   gone rec release    -                        waiting rec pause           waiting rec pause
+died young       waiting rec pause   waiting rec pause   gone rec release    -                        finishing finish            finishing finish
+died old         starting start      starting start      gone rec release    -                        finishing finish            finishing finish
+failed for good  failed down rec     failed down rec     gone rec release    -                        finishing finish            finishing finish
+pause over       -                   -                   -                   -                        -                           -
+overdue          CONT KILL deadline  CONT KILL deadline  CONT KILL deadline  -                        -                           -
+changed          -                   -                   -                   -                        -                           -
+occupied         -                   -                   -                   -                        -                           -
+emptied          -                   -                   -                   -                        -                           -
+readied          -                   -                   -                   -                        ready rec                   ready rec
+held             -                   -                   -                   -                        -                           -
+unheld           -                   -                   -                   -                        -                           -
+scripted         defer               down rec            rec                 down rec                 stopping down INT CONT rec  stopping down INT CONT rec
+instead          defer               down rec            rec                 down rec                 stopping down CONT rec      stopping down CONT rec
 `
 
 func TestEveryCell(t *testing.T) {
@@ -212,6 +222,8 @@ func TestEveryCell(t *testing.T) {
 		events[string(letter)] = Event{Kind: Letter, Letter: byte(letter)}
 	}
 	events["readied"] = Event{Kind: Readied}
+	events["scripted"] = Event{Kind: Scripted, Letter: 'd'}
+	events["instead"] = Event{Kind: Scripted, Letter: 'd', Instead: true}
 	events["held"] = Event{Kind: Held}
 	events["unheld"] = Event{Kind: Unheld}
 	columns := []State{
@@ -258,7 +270,13 @@ func TestEveryCell(t *testing.T) {
 		{Phase: Waiting, Want: fsstate.WantUp},
 	}
 	checkCells(t, s6Cells, columns, with(fsstate.S6))
-	checkCells(t, runitCells, columns[3:7], with(fsstate.Runit))
+	scripts := with(fsstate.Runit)
+	for name, e := range scripts {
+		e.Scripts = "dtp"
+		scripts[name] = e
+	}
+	columns = append(columns[3:7:7], columns[0], State{Phase: Up, Want: fsstate.WantUp, Script: true})
+	checkCells(t, runitCells, columns, scripts)
 }
 
 func checkCells(t *testing.T, table string, columns []State, events map[string]Event) {
@@ -306,6 +324,8 @@ func cell(before, after State, actions []Action) string {
 			words = append(words, "start")
 		case Finish:
 			words = append(words, "finish")
+		case Script:
+			words = append(words, "script")
 		case Pause:
 			words = append(words, "pause")
 		case Deadline:
@@ -339,8 +359,11 @@ func TestEveryState(t *testing.T) {
 			events = append(events, Event{Kind: Letter, Letter: byte(letter), Group: group})
 		}
 	}
+	for _, instead := range []bool{false, true} {
+		events = append(events, Event{Kind: Scripted, Letter: 't', Instead: instead}, Event{Kind: Scripted, Letter: 'd', Instead: instead})
+	}
 	for kind := range eventKinds {
-		if kind != Letter {
+		if kind != Letter && kind != Scripted {
 			events = append(events, Event{Kind: kind})
 		}
 	}
@@ -355,6 +378,9 @@ func TestEveryState(t *testing.T) {
 						for _, e.Finish = range []bool{false, true} {
 							all = append(all, e)
 						}
+						e.Scripts = "td"
+						all = append(all, e)
+						e.Scripts = ""
 						e.Failed = e.Kind == Exited
 						all = append(all, e)
 						e.Failed = false
@@ -415,7 +441,11 @@ func lawful(s State, e Event, after State, actions []Action) error {
 		return fmt.Errorf("Pause and waiting do not go together")
 	case recorded(s) != recorded(after) && !has(Record) && !has(Start) && !has(Finish):
 		return fmt.Errorf("a change that is not recorded")
-	case has(Defer) && (len(actions) > 1 || after != s):
+	case has(Script) != (after.Script && !s.Script):
+		return fmt.Errorf("Script and its running do not go together")
+	case e.Kind == Scripted && after.Script:
+		return fmt.Errorf("a script runs for ever")
+	case has(Defer) && e.Kind != Scripted && (len(actions) > 1 || after != s):
 		return fmt.Errorf("a letter both deferred and obeyed")
 	case after.Leave && (after.Phase == Down || after.Phase == Waiting || after.Phase == Failed):
 		return fmt.Errorf("supervision goes on after x without a process")

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -87,6 +88,9 @@ type Supervisor struct {
 	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
 	early      func()          // obeys what it has said before its start was known
 
+	script   int  // the pid of a letter's script, or 0
+	preceded bool // control/u has run for the start that is due
+
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
 	cause    string       // why the last attempt to start it failed
@@ -158,8 +162,8 @@ func (s *Supervisor) Begin() {
 		control := dir.Control()
 		s.postLater(func() { s.taken(def, bad, control, starting, before) })
 		s.record.report(s, err)
-		if starting && (def.Trigger != "" || len(def.After) > 0 && s.Order != nil) {
-			return // what it waits for is found out by taken
+		if starting && s.preliminary(def) {
+			return // which taken sees to
 		}
 		if starting { // while the next directory is taken up
 			s.record.makeTree()
@@ -167,6 +171,11 @@ func (s *Supervisor) Begin() {
 			s.doStart(quick, func() { launch(dir.Path(), def, quick, nil) })
 		}
 	})
+}
+
+// preliminary tells whether something comes before run.
+func (s *Supervisor) preliminary(def fsstate.Definition) bool {
+	return def.Trigger != "" || len(def.After) > 0 && s.Order != nil || strings.Contains(def.Control, "u")
 }
 
 // first is the status of a service that was just taken up, and what is said beside it before it is
@@ -204,7 +213,7 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 	if s.events.Taken != nil {
 		s.events.Taken()
 	}
-	if starting && (def.Trigger != "" || len(def.After) > 0 && s.Order != nil) {
+	if starting && s.preliminary(def) {
 		s.start()
 	}
 	s.listen(control)
@@ -316,7 +325,11 @@ func (s *Supervisor) event(e Event) {
 	var actions []Action
 	s.state, actions = Next(s.state, e)
 	if len(actions) > 0 && actions[0].Kind == Defer {
-		s.deferred = append(s.deferred, e)
+		if e.Kind == Scripted { // it is before the letters that have waited for it
+			s.deferred = slices.Insert(s.deferred, 0, e)
+		} else {
+			s.deferred = append(s.deferred, e)
+		}
 		return
 	}
 	s.do(actions)
@@ -342,7 +355,7 @@ func (s *Supervisor) told(e Event) Event {
 	d := &s.def
 	e.Tree, e.Dialect, e.Finish, e.Backoff = s.Group != nil, d.Dialect, d.Finish, d.Backoff
 	e.TimeoutKill, e.TimeoutFinish, e.KillGroup = d.TimeoutKill, d.TimeoutFinish, d.KillGroup
-	e.DownSignal, e.ReloadSignal = d.DownSignal, d.ReloadSignal
+	e.DownSignal, e.ReloadSignal, e.Scripts = d.DownSignal, d.ReloadSignal, s.scripts()
 	if s.state.Ready {
 		e.Ready = time.Since(s.ready)
 	}
@@ -369,6 +382,8 @@ func (s *Supervisor) do(actions []Action) {
 			s.start()
 		case Finish:
 			s.finish()
+		case Script:
+			s.runScripts(a)
 		case Signal:
 			s.host.Reaper.Signal(s.pid, a.Sig, a.Group)
 		case Pause:
@@ -420,6 +435,9 @@ func (s *Supervisor) setPause(a Action) {
 func (s *Supervisor) Kill() {
 	if s.pid != 0 {
 		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
+	}
+	if s.script != 0 {
+		s.host.Reaper.Signal(s.script, unix.SIGKILL, false)
 	}
 	if g := s.Group; g != nil { // not on the service's lane, which may hang
 		s.host.Pool.NewLane().Do(func() { g.Kill() })
@@ -491,6 +509,14 @@ func (s *Supervisor) start() {
 		s.post(func() { s.hold(waiting) })
 		return
 	}
+	if strings.Contains(s.scripts(), "u") && !s.preceded {
+		s.execScript('u', func(unix.WaitStatus) {
+			s.preceded = true
+			s.start()
+		})
+		return
+	}
+	s.preceded = false
 	launch := s.launcher()
 	quick := s.quick()
 	info := s.info()
@@ -572,7 +598,7 @@ func (s *Supervisor) spec(path string, def fsstate.Definition, stdin, stdout int
 }
 
 // launch records what is about to be executed, unless info is nil, and executes it.
-func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, logger bool, info *fsstate.Info, owner process) (err error) {
+func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, logger bool, info *fsstate.Info, owner reaper.Owner) (err error) {
 	execute := func() {
 		if info != nil {
 			info.After = reaper.Tick()
@@ -588,7 +614,7 @@ func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, lo
 	return err
 }
 
-func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool, owner process) error {
+func (s *Supervisor) execute(spec reaper.Spec, pipe *logpipe.Pipe, logger bool, owner reaper.Owner) error {
 	if pipe != nil {
 		end, err := pipeEnd(pipe, logger)
 		if err != nil {

@@ -1,0 +1,69 @@
+package supervisor
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestControlScripts: a script is executed for its letter, before the signal or instead of it, and the letters
+// that follow wait for it in their order.
+func TestControlScripts(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "")
+	script := func(letter, text string) {
+		g.write("control/"+letter, "#!/bin/sh\necho control "+letter+"\n"+text+"\n", 0o755)
+	}
+	script("u", "")
+	script("h", "exit 0")
+	script("a", "read line < go; exit 1")
+	script("t", "exit 0")
+	script("d", "exit 1")
+	g.fifo("go")
+	g.begin()
+	g.says("control u", "start")
+	g.until(Up)
+	g.svc("h")
+	g.says("control h")
+	g.svc("a")
+	g.says("control a")
+	g.svc("1")
+	g.svc("p")
+	g.svc("c")
+	h.until("the letters wait", func() bool { return len(g.s.deferred) == 3 })
+	g.feed("go")
+	if got, want := g.read(3), []string{"ALRM", "CONT", "USR1"}; !slices.Equal(got, want) {
+		t.Errorf("it got %q, want %q", got, want)
+	}
+	g.svc("d") // without a signal
+	g.says("control t", "control d", "CONT")
+	g.until(Stopping)
+	if i := g.info(); i.Term {
+		t.Errorf("resume is %+v", i)
+	}
+	g.svc("k")
+	g.until(Down)
+	g.svc("u")
+	g.says("control u", "start")
+}
+
+// TestServiceDiesWhileItsScriptRuns: it is started again, and then the letter is obeyed.
+func TestServiceDiesWhileItsScriptRuns(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "")
+	g.write("control/d", "#!/bin/sh\necho script\nread line < go\n", 0o755)
+	g.fifo("go")
+	g.begin()
+	g.says("start")
+	g.until(Up)
+	h.do(func() { g.s.started = g.s.started.Add(-time.Minute) }) // it has lived for long
+	g.svc("d")
+	g.says("script")
+	h.do(func() { g.s.host.Reaper.Signal(g.s.pid, 9, false) })
+	g.says("start")
+	g.until(Up)
+	g.feed("go")
+	g.until(Down)
+}
