@@ -137,22 +137,29 @@ func TestRunitControl(t *testing.T) {
 	})
 }
 
-// TestRunitControlIsNotDeafening: a script that never ends keeps no other letter from its service. runsv
-// would wait for it.
+// TestRunitControlIsNotDeafening: while a script takes its time, a death is answered, where runsv would
+// wait for the script; the letters that have come since take effect in their order.
 func TestRunitControlIsNotDeafening(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, upkeep)
-	v := s.service("web", server(t, "ends=none"), "control/h", server(t, "ends=none heard=controls"))
+	v := s.service("web", server(t, "ends=none"), "control/h", "#!/bin/sh\necho h >>controls\nread x <go\n").gates("go")
 	other := s.service("other", server(t, ""))
 	s.open()
 	v.await("heard", "start\n")
 	other.await("heard", "start\n")
-	v.tell("h")
-	v.await("controls", "start\n")
+	v.tell("h1")
+	v.await("controls", "h\n")
 	other.tell("h")
 	other.await("heard", "start\nHUP\n")
+	pid := v.up(0)
+	syscall.Kill(pid, syscall.SIGKILL)
+	v.up(pid)
+	v.await("heard", "start\nstart\n")
+	v.release("go", "")
+	v.await("heard", "start\nstart\nUSR1\n")
 	v.tell("dk")
 	harness.Eventually(t, "it is down", func() bool { return v.pid() == 0 })
+	v.await("controls", "h\n")
 }
 
 // TestRunitCheck: who waits for a service to come up asks its check.
