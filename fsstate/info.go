@@ -18,14 +18,15 @@ import (
 type Info struct {
 	// World is the running system that pid belongs to: the boot and the PID namespace. Elsewhere, as after
 	// a reboot, the pid is a stranger's and what was wanted is over.
-	World string       // world
-	Start uint64       // start: when the process was started, in ticks since the boot, 0 if unknown
-	After uint64       // after: a process that was started before this tick is not the one being started
-	Since *tai64.Label // since: as in the status file
-	Leave bool         // leave: 1 if supervision ends with the process
-	Term  bool         // term: 1 if the process was told to end and has not ended
-	Pause bool         // paused: 1 as in the status file
-	Pace  int          // pace: seconds between two starts that a backoff file has brought about
+	World    string       // world
+	Start    uint64       // start: when the process was started, in ticks since the boot, 0 if unknown
+	After    uint64       // after: a process that was started before this tick is not the one being started
+	Since    *tai64.Label // since: as in the status file
+	Leave    bool         // leave: 1 if supervision ends with the process
+	Term     bool         // term: 1 if the process was told to end and has not ended
+	Pause    bool         // paused: 1 as in the status file
+	Prepared bool         // prepared: 1 if a start script need not run before run
+	Pace     int          // pace: seconds between two starts that a backoff file has brought about
 
 	Format Format       // format: of the status file beside it, runit if absent
 	Pid    int          // pid: as in the status file, 0 if none
@@ -95,6 +96,7 @@ func (i Info) Append(dst []byte) []byte {
 	flag("leave", i.Leave)
 	flag("term", i.Term)
 	flag("paused", i.Pause)
+	flag("prepared", i.Prepared)
 	if i.Pace != 0 {
 		number("pace", &i.Pace)
 	}
@@ -213,6 +215,8 @@ func (i *Info) set(key, value string) (err error) {
 		i.Term = value == "1"
 	case "paused":
 		i.Pause = value == "1"
+	case "prepared":
+		i.Prepared = value == "1"
 	case "pace":
 		i.Pace, err = parseNumber(value)
 	case "oom":

@@ -21,6 +21,9 @@ func (s *Supervisor) finish() {
 	s.doStart(quick, func() {
 		spec := s.spec(s.record.dir.Locate(), def, stdin, stdout)
 		spec.Path, spec.Args = "./finish", args
+		if def.Stop {
+			spec.Path, spec.Args = "./stop", []string{"./stop"}
+		}
 		err := s.record.besides(s, &spec)
 		if err == nil {
 			err = s.launch(spec, quick, pipe, logger, &info, process{s, finishes})
@@ -57,7 +60,11 @@ func (r *record) besides(s *Supervisor, spec *reaper.Spec) error {
 // finishFailed goes on without finish, which need not be there any more.
 func (s *Supervisor) finishFailed(err error) {
 	if err != unix.ENOENT {
-		s.host.Warn(s.Name, "cannot start ./finish: %v; it goes on without", err)
+		what := "./finish"
+		if s.def.Stop {
+			what = "./stop"
+		}
+		s.host.Warn(s.Name, "cannot start %s: %v; it goes on without", what, err)
 	}
 	s.event(Event{Kind: StartFailed})
 	s.tell(fsstate.EventDead, fsstate.EventDown)
@@ -70,6 +77,7 @@ func (s *Supervisor) onFinishStarted(pid int) {
 	}
 	s.pid = pid
 	s.event(Event{Kind: Started})
+	s.notify("stop", nil)
 	s.tell(fsstate.EventDead)
 }
 
@@ -87,9 +95,10 @@ func (s *Supervisor) onFinished(e reaper.Exit, at tai64.Label) {
 		s.since = at
 	}
 	code := e.Status.ExitStatus()
-	failed := !e.Unknown && s.def.Dialect.FinishFailed(code)
+	failed := !e.Unknown && (s.def.Dialect.FinishFailed(code) || s.def.Dialect.RunFailed(code))
+	s.notify("stop", &e)
 	if failed {
-		s.cause = fmt.Sprintf("finish has ended with exit code %d: it is started again when a letter asks for it", code)
+		s.cause = fmt.Sprintf("what runs after run has ended with exit code %d: it is started again when a letter asks for it", code)
 	}
 	s.event(Event{Kind: Exited, Failed: failed})
 	if failed {

@@ -50,6 +50,10 @@ type State struct {
 	Broken bool // the last attempt to start failed
 	Ready  bool // the process has said that it is ready, or the last one had
 	Held   bool // waiting for something else than the time
+	// Of daemontools-encore's: start runs in place of run; it has run since the service was wanted down; stop has run
+	// since run has.
+	Prelude, Prepared, Stopped bool
+
 	Script bool // a script for a letter runs, and the letters that follow wait
 	Deaf   bool // something is being executed, and letters wait until it is
 	// Pace is the least time between two starts that the backoff file has brought about so far.
@@ -83,6 +87,7 @@ type Event struct {
 	Group   bool          // Letter: its signals go to the process group
 	Since   time.Duration // since the last start, or attempt
 	Tree    bool          // the service has a cgroup, so that what it leaves behind can be ended
+	Prelude bool          // Started: what runs is start
 	Instead bool          // Scripted: the signal is not to be sent
 	Failed  bool          // Exited: it makes no sense to start run again
 	Ready   time.Duration // since run has said that it is ready, if it has
@@ -90,6 +95,7 @@ type Event struct {
 	// The rest is the Definition's.
 	Dialect       fsstate.Dialect
 	Finish        bool
+	Stop          bool
 	Scripts       string // the letters that have a script
 	Backoff       time.Duration
 	TimeoutKill   time.Duration
@@ -105,7 +111,7 @@ type ActionKind uint8
 const (
 	Record   ActionKind = iota // write the status
 	Start                      // execute run
-	Finish                     // execute finish
+	Finish                     // execute finish, or stop
 	Script                     // execute Scripts, and report Scripted for Letter
 	Signal                     // send Sig to the process, or with Group to its group
 	Pause                      // report PauseOver after For
@@ -152,6 +158,11 @@ func Next(s State, e Event) (State, []Action) {
 	case Started:
 		switch s.Phase {
 		case Starting:
+			if s.Prelude = e.Prelude; s.Prelude {
+				s.Paused, s.Term, s.Broken, s.Ready, s.Prepared = false, false, false, false, false
+				return s, []Action{{Kind: Record}}
+			}
+			s.Prepared, s.Stopped = true, false
 			s.Phase, s.Paused, s.Term, s.Broken, s.Ready = Up, false, false, false, false
 			return s, []Action{{Kind: Record}}
 		case Finishing:
@@ -163,19 +174,22 @@ func Next(s State, e Event) (State, []Action) {
 		case s.Phase == Finishing:
 			return finished(s, e, nil)
 		case s.Phase == Starting || s.running():
+			s.Prelude = false
 			s.Broken, s.Ready = true, false
-			e.Since, e.Finish = 0, false // however long it took to fail, it never lived
+			e.Since, e.Finish, e.Stop = 0, false, false // however long it took to fail, it never lived
 			return ended(s, e)
 		}
 	case Exited:
 		switch {
 		case s.Phase == Finishing:
 			return finished(s, e, nil)
+		case s.running() && s.Prelude:
+			return prepared(s, e)
 		case s.running():
 			return ended(s, e)
 		}
 	case Readied:
-		if !s.running() || s.Ready {
+		if !s.running() || s.Ready || s.Prelude {
 			break
 		}
 		if s.Ready = true; s.Phase == Up {
@@ -187,8 +201,10 @@ func Next(s State, e Event) (State, []Action) {
 			return start(s, nil)
 		}
 	case Held:
-		if s.Phase == Starting {
-			s.Phase, s.Held = Waiting, true
+		if s.Phase == Starting && !s.Prelude {
+			if s.Phase, s.Held = Waiting, true; s.Want == fsstate.WantDown { // since start has ended
+				s.Phase, s.Held = Down, false
+			}
 			return s, []Action{{Kind: Record}}
 		}
 	case Unheld:
@@ -208,7 +224,7 @@ func Next(s State, e Event) (State, []Action) {
 			return s, []Action{{Kind: Signal, Sig: unix.SIGKILL, Group: e.KillGroup}, again}
 		}
 	case Occupied:
-		if s.Phase == Starting {
+		if s.Phase == Starting && !s.Prelude {
 			s.Phase = Clearing
 			actions := clear([]Action{{Kind: Record}}, e)
 			if e.TimeoutKill == 0 {
@@ -228,11 +244,13 @@ func Next(s State, e Event) (State, []Action) {
 	return s, nil
 }
 
-// running tells whether run runs.
-func (s State) running() bool { return s.Phase == Up || s.Phase == Ready || s.Phase == Stopping }
+// running tells whether run runs, or start.
+func (s State) running() bool {
+	return s.Phase == Up || s.Phase == Ready || s.Phase == Stopping || s.Phase == Starting && s.Prelude
+}
 
 // busy tells whether letters wait for what is being executed.
-func (s State) busy() bool { return s.Phase == Starting || s.Deaf || s.Script }
+func (s State) busy() bool { return s.Phase == Starting && !s.Prelude || s.Deaf || s.Script }
 
 func start(s State, before []Action) (State, []Action) {
 	s.Phase, s.Held = Starting, false
@@ -280,11 +298,25 @@ func ended(s State, e Event) (State, []Action) {
 	if s.Want == fsstate.WantUp {
 		s.Pace = pace(s.Pace, e)
 	}
-	if e.Finish {
-		s.Phase, s.Deaf = Finishing, true
+	if e.Finish || e.Stop && s.Want != fsstate.WantUp && !e.Failed {
+		s.Phase, s.Deaf, s.Stopped = Finishing, true, true
 		return s, append(thaw, Action{Kind: Finish}) // what is recorded is the pid of finish
 	}
 	return finished(s, e, thaw)
+}
+
+// prepared decides what follows the end of start. Whether the service is still wanted does not count.
+func prepared(s State, e Event) (State, []Action) {
+	s.Prelude, s.Term = false, false
+	var thaw []Action
+	if s.Paused && e.Tree {
+		thaw = []Action{{Kind: Thaw}}
+	}
+	if s.Leave || e.Failed {
+		return finished(s, e, thaw)
+	}
+	s.Paused, s.Prepared = false, true
+	return start(s, append([]Action{{Kind: Record}}, thaw...))
 }
 
 // finished decides what follows when nothing of a run runs any more, but for what it has left behind.
@@ -298,7 +330,7 @@ func finished(s State, e Event, thaw []Action) (State, []Action) {
 	case s.Leave:
 		return leave(s)
 	case e.Failed:
-		s.Phase, s.Want = Failed, fsstate.WantDown
+		s.Phase, s.Want, s.Stopped = Failed, fsstate.WantDown, true
 		return s, record
 	case s.Want != fsstate.WantUp:
 		s.Phase = Down
@@ -366,6 +398,7 @@ func onLetter(s State, e Event) (State, []Action) {
 	record := Action{Kind: Record}
 	switch e.Letter {
 	case 'u':
+		s.Prepared = s.Prepared && s.Want != fsstate.WantDown
 		s.Want = fsstate.WantUp
 		return wanted(s, e)
 	case 'o':
@@ -386,6 +419,9 @@ func onLetter(s State, e Event) (State, []Action) {
 			actions = append(actions, signal(unix.SIGCONT, e), record)
 			s.Phase, s.Paused = Stopping, false
 			return s, deadline(actions, e.TimeoutKill)
+		case e.Stop && !s.Stopped && (s.Phase == Waiting || s.Phase == Down):
+			s.Phase, s.Held, s.Deaf, s.Stopped = Finishing, false, true, true
+			return s, []Action{record, {Kind: Finish}}
 		case s.Phase == Waiting, s.Phase == Failed:
 			s.Phase, s.Held = Down, false
 			if e.Tree {
@@ -442,12 +478,13 @@ func onLetter(s State, e Event) (State, []Action) {
 	return s, actions
 }
 
-// whileFinishing is what letters mean while finish runs: they decide what follows. runit's signals go to it,
-// but for those that end a service.
+// whileFinishing is what letters mean while finish or stop runs: they decide what follows. Signals go to it, but
+// for s6's and those that end a service.
 func whileFinishing(s State, e Event) (State, []Action) {
 	record := []Action{{Kind: Record}}
 	switch e.Letter {
 	case 'u':
+		s.Prepared = s.Prepared && s.Want != fsstate.WantDown
 		s.Want = fsstate.WantUp
 	case 'o':
 		s.Want = fsstate.WantOnce
@@ -464,7 +501,7 @@ func whileFinishing(s State, e Event) (State, []Action) {
 		return s, nil
 	default:
 		sig := e.signal()
-		if e.Dialect != fsstate.Runit || sig == 0 {
+		if e.Dialect == fsstate.S6 || sig == 0 {
 			return s, nil
 		}
 		if e.Letter != 'p' && e.Letter != 'c' {

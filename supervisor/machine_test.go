@@ -385,7 +385,15 @@ func TestEveryState(t *testing.T) {
 						all = append(all, e)
 						e.Failed = false
 					}
-					e.Dialect, e.Finish = 0, false
+					if since == 0 || since == time.Hour {
+						e.Dialect, e.Finish, e.Stop = fsstate.Encore, false, true
+						e.Prelude = e.Kind == Started
+						all = append(all, e)
+						e.Prelude, e.Failed = false, e.Kind == Exited
+						all = append(all, e)
+						e.Failed = false
+					}
+					e.Dialect, e.Finish, e.Stop = 0, false, false
 				}
 			}
 		}
@@ -425,12 +433,14 @@ func lawful(s State, e Event, after State, actions []Action) error {
 		return [...]any{s.Want, s.running(), s.Term, s.Paused && s.running(), s.Phase == Ready, s.Phase == Failed}
 	}
 	switch {
-	case has(Start) != (after.Phase == Starting && s.Phase != Starting):
+	case has(Start) != (after.Phase == Starting && (s.Phase != Starting || s.Prelude && !after.Prelude)):
 		return fmt.Errorf("Start and starting do not go together")
 	case has(Finish) != (after.Phase == Finishing && s.Phase != Finishing):
 		return fmt.Errorf("Finish and finishing do not go together")
 	case after.Held && after.Phase != Waiting:
 		return fmt.Errorf("held without waiting")
+	case after.Prelude && after.Phase != Starting && after.Phase != Stopping:
+		return fmt.Errorf("start runs while it is %v", after.Phase)
 	case after.Deaf && after.Phase != Finishing:
 		return fmt.Errorf("nothing is executed, and letters wait")
 	case has(Release) != (after.Phase == Gone && s.Phase != Gone):

@@ -118,7 +118,7 @@ func (s *Supervisor) status() fsstate.Status {
 		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreRunning
 	case Stopping:
 		st.Phase, st.State = fsstate.PhaseRun, fsstate.EncoreStopping
-	case Starting, Waiting:
+	case Starting, Waiting: // with a pid it is that of start
 		st.State = fsstate.EncoreStarting
 	case Finishing:
 		st.Phase = fsstate.PhaseFinish
@@ -139,6 +139,7 @@ func (s *Supervisor) info() fsstate.Info {
 	i.Since = new(s.since)
 	i.Leave, i.Term, i.Pause = s.state.Leave, s.state.Term, s.state.Paused
 	i.Pace = int(s.state.Pace / time.Second)
+	i.Prepared = s.def.Start && s.state.Prepared
 	i.Starts = new(s.starts)
 	if i.Note = s.said; i.Note == "" {
 		i.Note = s.note

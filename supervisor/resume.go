@@ -22,13 +22,17 @@ type past struct {
 // that has recorded last; alive tells whether the process of then, or one that was started since, still lives.
 // e has what the machine cannot know by itself, with Since the time since the last start or end.
 func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
-	s := State{Want: fsstate.WantUp, Leave: i.Leave, Paused: i.Pause, Term: i.Term, Pace: time.Duration(i.Pace) * time.Second}
+	s := State{Want: fsstate.WantUp, Leave: i.Leave, Paused: i.Pause, Term: i.Term, Pace: time.Duration(i.Pace) * time.Second, Prepared: i.Prepared}
 	if i.Want != nil {
 		s.Want = *i.Want
 	}
 	record := []Action{{Kind: Record}}
 	switch phase := i.Phase; {
+	case alive && e.Prelude && phase == Starting.String():
+		s.Phase, s.Prelude = Starting, true
+		return s, record
 	case alive && phase == Stopping.String():
+		s.Prelude = e.Prelude
 		s.Phase = Stopping
 		return s, deadline(record, e.TimeoutKill)
 	case alive && phase == Finishing.String():
@@ -45,7 +49,7 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 			return leave(s)
 		}
 		return s, record
-	case phase == Finishing.String() && i.Pid == 0 && e.Finish: // it never was, as far as anybody knows
+	case phase == Finishing.String() && i.Pid == 0 && (e.Finish || e.Stop): // it never was, as far as anybody knows
 		s.Phase, s.Deaf = Finishing, true
 		return s, []Action{{Kind: Finish}}
 	case phase == Finishing.String(), phase == Waiting.String():
@@ -63,7 +67,7 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 		return start(s, record) // it never was, as far as anybody knows
 	}
 	s.Phase = Up
-	e.Finish = e.Finish && i.Pid != 0 // which is not for what never was
+	e.Finish, e.Stop = e.Finish && i.Pid != 0, e.Stop && i.Pid != 0 // which are not for what never was
 	return ended(s, e)
 }
 
@@ -130,8 +134,12 @@ func (s *Supervisor) resume(p past) {
 	s.ready = s.started
 	s.wait, s.group = waitStatus(i), i.Pid
 	alive, kind := false, runs
-	if i.Phase == Finishing.String() {
+	prelude := s.def.Start && !i.Prepared && (i.Phase == Starting.String() || i.Phase == Stopping.String())
+	switch {
+	case i.Phase == Finishing.String():
 		kind, s.group = finishes, 0
+	case prelude:
+		kind, s.group = prepares, 0
 	}
 	if p.process.Pid != 0 {
 		var watch int
@@ -155,7 +163,7 @@ func (s *Supervisor) resume(p past) {
 		s.since = *s.lastEnd.Ended
 		defer s.diedUnseen(i)
 	}
-	e := s.told(Event{Since: max(0, now.Sub(s.started))})
+	e := s.told(Event{Prelude: prelude, Since: max(0, now.Sub(s.started))})
 	var actions []Action
 	s.state, actions = Resume(i, alive, e)
 	s.do(actions)

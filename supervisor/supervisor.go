@@ -175,7 +175,7 @@ func (s *Supervisor) Begin() {
 
 // preliminary tells whether something comes before run.
 func (s *Supervisor) preliminary(def fsstate.Definition) bool {
-	return def.Trigger != "" || len(def.After) > 0 && s.Order != nil || strings.Contains(def.Control, "u")
+	return def.Trigger != "" || len(def.After) > 0 && s.Order != nil || strings.Contains(def.Control, "u") || def.Start
 }
 
 // first is the status of a service that was just taken up, and what is said beside it before it is
@@ -353,7 +353,7 @@ func (s *Supervisor) moved() {
 // told adds to an event what the machine has to know of the service.
 func (s *Supervisor) told(e Event) Event {
 	d := &s.def
-	e.Tree, e.Dialect, e.Finish, e.Backoff = s.Group != nil, d.Dialect, d.Finish, d.Backoff
+	e.Tree, e.Dialect, e.Finish, e.Stop, e.Backoff = s.Group != nil, d.Dialect, d.Finish, d.Stop, d.Backoff
 	e.TimeoutKill, e.TimeoutFinish, e.KillGroup = d.TimeoutKill, d.TimeoutFinish, d.KillGroup
 	e.DownSignal, e.ReloadSignal, e.Scripts = d.DownSignal, d.ReloadSignal, s.scripts()
 	if s.state.Ready {
@@ -473,14 +473,18 @@ type role uint8
 const (
 	runs role = iota
 	finishes
+	prepares
 )
 
 func (p process) Started(pid int) {
 	now := time.Now()
 	p.s.postLater(func() { // by the step that forks
-		if p.role == finishes {
+		switch p.role {
+		case finishes:
 			p.s.onFinishStarted(pid)
-		} else {
+		case prepares:
+			p.s.onPreludeStarted(pid, now)
+		default:
 			p.s.onStarted(pid, now)
 		}
 	})
@@ -488,6 +492,13 @@ func (p process) Started(pid int) {
 
 func (p process) Exited(e reaper.Exit) {
 	now := time.Now()
+	if p.role == prepares {
+		p.s.host.PostEnd(
+			func() bool { return false },
+			func() { defer p.s.isolate(); p.s.onPrepared(e, now) },
+		)
+		return
+	}
 	if p.role == finishes {
 		p.s.host.PostEnd(
 			func() bool { return false },
@@ -517,6 +528,10 @@ func (s *Supervisor) start() {
 		return
 	}
 	s.preceded = false
+	if s.def.Start && !s.state.Prepared {
+		s.prepare()
+		return
+	}
 	launch := s.launcher()
 	quick := s.quick()
 	info := s.info()
@@ -673,6 +688,7 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.cause, s.held = "", ""
 	s.group = pid
 	s.event(Event{Kind: Started})
+	s.notify("run", nil)
 	s.tell(fsstate.EventUp)
 	if s.early != nil {
 		s.early()
@@ -717,6 +733,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
 	s.countDeath(label)
+	s.notify("run", &e)
 	s.event(s.exited(e, at))
 	if s.state.Phase == Failed {
 		s.tell(fsstate.EventDead, fsstate.EventFailed, fsstate.EventDown)
