@@ -67,16 +67,17 @@ func TestStorm(t *testing.T) {
 		}
 		return n
 	}
-	harness.Eventually(t, "each has been started", func() bool {
+	await(t, "the number of services that were never started", "0", func() string {
+		n := 0
 		for _, v := range services {
 			if v.starts() == 0 {
-				return false
+				n++
 			}
 		}
-		return true
+		return strconv.Itoa(n)
 	})
 	starts, begin := total(), cpu(t, s.daemon.Pid())
-	harness.Eventually(t, "they have been started three times more", func() bool { return total() >= starts+3*many })
+	await(t, "the number of starts that are still to come", "0", func() string { return strconv.Itoa(max(0, starts+3*many-total())) })
 	spent, n := cpu(t, s.daemon.Pid())-begin, total()-starts
 	t.Logf("%d starts took %v of the daemon", n, spent)
 	if spent > time.Duration(n)*5*time.Millisecond {
@@ -100,7 +101,7 @@ func TestStorm(t *testing.T) {
 	for _, v := range services[:10] {
 		harness.Eventually(t, v.name+" was started once", func() bool { return v.starts() > 0 && v.pid() == 0 && v.text("supervise/status")[17] == 0 })
 	}
-	harness.Eventually(t, "each of ten was started once more", func() bool { return total() == starts+10 })
+	await(t, "the number of starts", strconv.Itoa(starts+10), func() string { return strconv.Itoa(total()) })
 	if calm.text("heard") != "start\nHUP\n" {
 		t.Errorf("the calm one heard %q", calm.text("heard"))
 	}
