@@ -190,7 +190,10 @@ func (d *Dir) Complete(status, resume []byte) error {
 		}
 	}
 	if status != nil {
-		unwritten = d.replace(super, "status", status)
+		// Nobody gets past ok yet, so a status that was not there before need not come as a whole.
+		if d.ok >= 0 || createAt(super, "status", status) != nil {
+			unwritten = d.replace(super, "status", status)
+		}
 		if d.ok < 0 {
 			if d.ok, err = d.openFIFO(super, "ok", unix.O_RDONLY); err != nil {
 				return refused(err)
@@ -409,7 +412,20 @@ func overwrite(dirfd int, name string, line []byte) error {
 }
 
 func writeAt(dirfd int, name string, content []byte) error {
-	fd, err := openat(dirfd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NONBLOCK, 0o644)
+	return writeTo(dirfd, name, unix.O_TRUNC, content)
+}
+
+// createAt fails if there is a file of that name, and leaves none behind that is not whole.
+func createAt(dirfd int, name string, content []byte) error {
+	err := writeTo(dirfd, name, unix.O_EXCL, content)
+	if err != nil && err != unix.EEXIST {
+		unix.Unlinkat(dirfd, name, 0)
+	}
+	return err
+}
+
+func writeTo(dirfd int, name string, how int, content []byte) error {
+	fd, err := openat(dirfd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_NONBLOCK|how, 0o644)
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func TestTakeMakesTheTree(t *testing.T) {
 func TestStatusIsThereBeforeOk(t *testing.T) {
 	dir := service(t)
 	super := filepath.Join(dir, "supervise")
-	if err := os.MkdirAll(super+"/status.new", 0o700); err != nil { // no status can be written
+	if err := os.MkdirAll(super+"/status/file", 0o700); err != nil { // no status can be written
 		t.Fatal(err)
 	}
 	d, err := fsstate.Take(dir, "", twenty)
@@ -171,7 +171,7 @@ func TestStatusIsThereBeforeOk(t *testing.T) {
 	if !heard(super + "/control") {
 		t.Error("control has no reader for want of a status")
 	}
-	if err := os.Remove(super + "/status.new"); err != nil {
+	if err := os.RemoveAll(super + "/status"); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Complete(twenty[:18], nil); err != nil {

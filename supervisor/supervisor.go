@@ -153,7 +153,7 @@ func (s *Supervisor) Begin() {
 		s.record = record{dir: dir, group: s.Group}
 		before := s.remember(dir, def)
 		starting := before == nil && !def.Down && !s.ending.Load()
-		if err == nil && before == nil && !(starting && !def.Remote) { // otherwise the first status comes with the start
+		if err == nil && before == nil {
 			err = dir.Complete(s.first(def))
 		}
 		if s.Watch != nil {

@@ -14,8 +14,13 @@ type turns struct {
 	taken atomic.Uint64
 }
 
-// turnPatience is how long a start waits for the one before. Long before that it has forked, unless it hangs.
-const turnPatience = 5 * time.Millisecond
+// A start waits for the one before for less time than a worker is given. Long before that it has forked,
+// unless it hangs. At first it waits without sleeping, which is how long it takes.
+const (
+	turnPatience = stuckAfter * 4 / 5
+	turnAwake    = time.Millisecond
+	turnNap      = 100 * time.Microsecond
+)
 
 // next gives the next turn. The Pool's lock is held.
 func (t *turns) next() uint64 {
@@ -25,9 +30,11 @@ func (t *turns) next() uint64 {
 
 // await returns when the turn before this one is taken, and takes this one.
 func (t *turns) await(turn uint64) {
-	if t.taken.Load() < turn-1 {
-		for end := time.Now().Add(turnPatience); t.taken.Load() < turn-1 && time.Now().Before(end); {
+	for begun := time.Now(); t.taken.Load() < turn-1 && time.Since(begun) < turnPatience; {
+		if time.Since(begun) < turnAwake {
 			unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // to a thread that is about to fork
+		} else {
+			time.Sleep(turnNap)
 		}
 	}
 	t.took(turn)
