@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"upkeep/fsstate"
 	"upkeep/reaper"
@@ -19,6 +20,10 @@ func (d *daemon) homePath() string {
 	return filepath.Join(d.root, ".upkeep")
 }
 
+// lockPatience is how long the lock may outlive a daemon that was killed: a child that it was about to start has it
+// too, until it executes its program.
+const lockPatience = time.Second
+
 // settle locks the root and learns how the last daemon of it has ended.
 func (d *daemon) settle() (err error) {
 	if h := d.handed; h != nil && h.home[0] >= 0 {
@@ -27,6 +32,10 @@ func (d *daemon) settle() (err error) {
 		return nil
 	}
 	d.home, err = fsstate.LockHome(d.homePath())
+	for end := time.Now().Add(lockPatience); errors.Is(err, fsstate.ErrLocked) && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+		d.home, err = fsstate.LockHome(d.homePath())
+	}
 	switch {
 	case errors.Is(err, fsstate.ErrLocked):
 		return fmt.Errorf("cannot lock %s/lock: another upkeep supervises this root", d.homePath())

@@ -53,6 +53,7 @@ var groups = []group{
 	{"logged", true, (*bench).measureLogged},
 	{"trees", false, (*bench).measureTrees},
 	{"kill", false, (*bench).measureKill},
+	{"resume", false, (*bench).measureResume},
 	{"orphans", false, (*bench).measureOrphans},
 	{"multilog", false, (*bench).measureLog},
 	{"logmemory", true, (*bench).measureLogMemory},

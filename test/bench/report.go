@@ -66,6 +66,12 @@ func (b *bench) rows() []row {
 			fmt.Sprintf("svc -d → a tree of %d that must be killed is gone", crowdSize), b.median(treeKill), duration,
 			"≤ 100 ms", atMost(0.100),
 		}, {
+			fmt.Sprintf("kill -9 of the supervisor, started again → all %d can be controlled, none restarted", n), b.median(resumeAll), duration,
+			"≤ 300 ms", atMost(0.300),
+		}, {
+			"longest wait of clients across an upgrade, none refused", b.median(upgradeGap), duration,
+			"≤ 50 ms", atMost(0.050),
+		}, {
 			fmt.Sprintf("processor time to reap one of %d orphans", orphanCount), b.median(orphanCost), duration,
 			"≤ 20 µs", atMost(20e-6),
 		}, {

@@ -98,17 +98,9 @@ func (t *tree) start(ctx context.Context, n int) (time.Duration, error) {
 	// What was written so far is not the supervisor's to wait for.
 	syscall.Sync()
 	t.starts.forget()
-	t.cmd = exec.Command(t.peer.program, t.peer.args(t.root(), t.made)...)
-	t.cmd.Stdout, t.cmd.Stderr = t.outFile, t.outFile
-	t.cmd.Dir = t.root()
-	// Out of reach of the terminal's ^C: it ends in order, like everything else.
-	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	t.ended = make(chan struct{})
-	t.began = time.Now()
-	if err := t.cmd.Start(); err != nil {
+	if err := t.launch(); err != nil {
 		return 0, err
 	}
-	go func() { t.cmd.Wait(); close(t.ended) }()
 	return t.awaitAll(ctx, n, t.began)
 }
 

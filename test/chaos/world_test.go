@@ -269,15 +269,24 @@ func (s *service) processes() (list []int) {
 		if s.logs() {
 			at, _ := os.Readlink(p + "/cwd")
 			ours = at == s.dir && strings.HasPrefix(args, "/bin/sh ./run")
-			if stat, _ := os.ReadFile(p + "/status"); ours && !strings.Contains(string(stat), "\nNSpid:") {
-				ours = false
-			}
+			ours = ours && !strings.Contains(string(parent(pid)), "/bin/sh\x00./run") // it forks
 		}
 		if ours && rig.Alive(pid) {
 			list = append(list, pid)
 		}
 	}
 	return list
+}
+
+// parent is the command line of a process's parent.
+func parent(pid int) []byte {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(f) < 2 {
+		return nil
+	}
+	cmdline, _ := os.ReadFile("/proc/" + f[1] + "/cmdline")
+	return cmdline
 }
 
 // holds waits until each service is as the oracle says. What a letter that a dying daemon had read was lost with
