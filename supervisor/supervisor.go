@@ -88,8 +88,9 @@ type Supervisor struct {
 	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
 	early      func()          // obeys what it has said before its start was known
 
-	script   int  // the pid of a letter's script, or 0
-	preceded bool // control/u has run for the start that is due
+	scripting []*script // what runs for letters
+	preceded  bool      // control/u has run for the start that is due
+	killed    bool      // Kill was called
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -325,9 +326,12 @@ func (s *Supervisor) event(e Event) {
 	var actions []Action
 	s.state, actions = Next(s.state, e)
 	if len(actions) > 0 && actions[0].Kind == Defer {
-		if e.Kind == Scripted { // it is before the letters that have waited for it
+		passed := e.Kind == Letter && e.Letter == 'k' && s.killScripts()
+		switch {
+		case passed && !s.state.Script: // only control/u was there to be killed
+		case e.Kind == Scripted: // it is before the letters that have waited for it
 			s.deferred = slices.Insert(s.deferred, 0, e)
-		} else {
+		default:
 			s.deferred = append(s.deferred, e)
 		}
 		return
@@ -436,14 +440,13 @@ func (s *Supervisor) setDeadline(after time.Duration) {
 	s.deadline = mine
 }
 
-// Kill sends KILL to whatever still runs.
+// Kill sends KILL to whatever still runs, and lets no script come before a letter any more.
 func (s *Supervisor) Kill() {
 	if s.pid != 0 {
 		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
 	}
-	if s.script != 0 {
-		s.host.Reaper.Signal(s.script, unix.SIGKILL, false)
-	}
+	s.killed = true
+	s.killScripts()
 	if g := s.Group; g != nil { // not on the service's lane, which may hang
 		s.host.Pool.NewLane().Do(func() { g.Kill() })
 	}
