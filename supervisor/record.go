@@ -124,6 +124,8 @@ func (s *Supervisor) status() fsstate.Status {
 		st.Phase = fsstate.PhaseFinish
 	case Failed:
 		st.State = fsstate.EncoreFailed
+	case Done:
+		st.State = fsstate.EncoreStarted
 	}
 	return st
 }

@@ -54,6 +54,9 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 		return s, []Action{{Kind: Finish}}
 	case phase == Finishing.String(), phase == Waiting.String():
 		return finished(s, e, nil)
+	case phase == Done.String():
+		s.Phase = Done
+		return s, record
 	case phase == Down.String() && s.Leave:
 		return leave(s)
 	case phase == Down.String():

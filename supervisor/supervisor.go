@@ -557,6 +557,10 @@ func (s *Supervisor) start() {
 		if def.Trigger != "" && !free && !s.satisfied(def.Trigger, quick) {
 			return
 		}
+		if def.Oneshot {
+			s.postLater(s.allDone)
+			return
+		}
 		launch(path, def, quick, &info)
 	})
 }
