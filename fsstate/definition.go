@@ -110,6 +110,14 @@ func (l *listing) definition() (Definition, error) {
 	return d, bad.err()
 }
 
+// OfLog is the Definition of the program log itself: what the directory asks for run does not count for it.
+func (d *Definition) OfLog() Definition {
+	return Definition{
+		Dialect: d.Dialect, Remote: d.Remote, Down: d.Down, NoSetsid: d.NoSetsid, Notify: d.Notify, Log: true,
+		TimeoutKill: d.TimeoutKill, KillGroup: d.KillGroup, marks: d.marks,
+	}
+}
+
 // Format is the format of the status file of the service where f is that of all: s6's programs can read
 // that of one that they are told of, unless another one than the usual was asked for.
 func (d *Definition) Format(f Format) Format {
