@@ -46,6 +46,7 @@ type entry struct {
 	main      *supervisor.Supervisor // nil while it is not supervised
 	log       *supervisor.Supervisor // nil without a logger, and while that is not supervised
 	logged    bool
+	program   bool      // the logger is the program log in the directory itself
 	refused   [2]string // what was reported of main and log that could not be taken up
 	after     []string  // what the service waits for, as was last heard
 	trigger   fsstate.Trigger
@@ -104,7 +105,7 @@ func (e *entry) rename(name string) {
 		e.main.Rename(name, name, e.path)
 	}
 	if e.log != nil {
-		e.log.Rename(name+"/log", "log", filepath.Join(e.path, "log"))
+		e.log.Rename(name+"/log", "log", e.logPath())
 	}
 }
 
@@ -113,6 +114,7 @@ type finding struct {
 	real     string
 	complete bool // run is executable
 	logged   bool
+	program  bool // log is a program
 	pipe     *logpipe.Pipe
 	pipeErr  error
 	err      error
@@ -139,7 +141,7 @@ func (e *entry) prepare() {
 			}
 			if e.d.State != "" {
 				linkState(filepath.Dir(superDir), path)
-				if f.logged {
+				if f.logged && !f.program {
 					linkState(filepath.Dir(logSuperDir), filepath.Join(path, "log"))
 				}
 			}
@@ -159,6 +161,10 @@ func inspect(path string) (f finding) {
 	f.logged, f.err = fsstate.HasLog(path)
 	if f.err == unix.EACCES {
 		f.err = nil // taking it up fails too, and says so
+	}
+	if f.err == nil && !f.logged && unix.Access(filepath.Join(path, "log"), unix.X_OK) == nil {
+		def, _ := fsstate.Read(path) // of which taking it up says what is wrong
+		f.logged, f.program = def.Log, def.Log
 	}
 	return f
 }
@@ -197,7 +203,7 @@ func (e *entry) prepared(f finding, settled bool) {
 	}
 	e.real = f.real
 	d.watch.directories[f.real] = e
-	if f.logged {
+	if f.logged && !f.program {
 		d.watch.directories[filepath.Join(f.real, "log")] = e
 	}
 	if !f.complete && !settled {
@@ -216,7 +222,7 @@ func (e *entry) prepared(f finding, settled bool) {
 	if f.pipeErr != nil {
 		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
 	}
-	e.logged = f.logged
+	e.logged, e.program = f.logged, f.program
 	if e.main == nil {
 		e.beginMain()
 	}
@@ -254,20 +260,42 @@ func (e *entry) beginMain() {
 		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
 		Moved:    func() { e.d.sequence.moved(e) },
 		Died:     e.died,
-		Released: func() { e.main = nil; e.d.sequence.moved(e); e.freed() },
+		Released: func() { e.main = nil; e.d.sequence.moved(e); e.released(); e.freed() },
 		Broken:   func() { e.main = nil; e.replace(e.beginMain) },
 	})
 	e.main.SetLog(e.log)
 	e.main.Begin()
 }
 
+// released lets a log program end with its service, to which it belongs.
+func (e *entry) released() {
+	if e.program {
+		e.drain()
+	}
+}
+
+// logPath is the directory that the logger runs in.
+func (e *entry) logPath() string {
+	if e.program {
+		return e.path
+	}
+	return filepath.Join(e.path, "log")
+}
+
 func (e *entry) beginLog() {
-	_, super := e.superDirs()
+	main, super := e.superDirs()
 	group := e.d.groups.ofLogger(e)
+	watch := e.watching(filepath.Join(e.real, "log"), group != nil)
+	if e.program { // what is known of it is in the service's supervise directory
+		if watch = nil; main == "" {
+			main = fsstate.SuperviseDir(os.Getenv, e.real)
+		}
+		super = filepath.Join(main, "log")
+	}
 	e.log = supervisor.New(e.d.host, supervisor.Config{
-		Name: e.name + "/log", Label: "log", Path: filepath.Join(e.path, "log"), Super: super,
-		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true, Group: group,
-		Watch: e.watching(filepath.Join(e.real, "log"), group != nil),
+		Name: e.name + "/log", Label: "log", Path: e.logPath(), Super: super,
+		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true, LogProgram: e.program, Group: group,
+		Watch: watch,
 	}, supervisor.Events{
 		Taken:    func() { e.refused[1] = "" },
 		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },
@@ -362,6 +390,8 @@ func (e *entry) retake() {
 			if !e.preparing {
 				e.prepare()
 			}
+		case e.pipe == nil && e.logged: // the logger still drains it
+			e.retake()
 		case e.main == nil:
 			e.beginMain()
 		case e.log == nil && e.logged:
@@ -387,7 +417,7 @@ func (e *entry) removed() {
 		if at == "" {
 			at = e.path
 		}
-		if e.logged {
+		if e.logged && !e.program {
 			at += " " + filepath.Join(at, "log")
 		}
 		e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)

@@ -27,13 +27,13 @@ func (d *daemon) summary() string {
 	return text
 }
 
-// up tells whether the service has a process.
+// up tells whether the service has a process, or is up without one.
 func (e *entry) up() bool {
 	if e.main == nil {
 		return false
 	}
 	switch e.main.State().Phase {
-	case supervisor.Up, supervisor.Ready, supervisor.Stopping:
+	case supervisor.Up, supervisor.Ready, supervisor.Stopping, supervisor.Done:
 		return true
 	}
 	return false

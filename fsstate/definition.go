@@ -20,10 +20,12 @@ type Definition struct {
 	Down     bool // down: not wanted up when it is taken up
 	NoSetsid bool // no-setsid (daemontools-encore): runs in the daemon's session
 
-	Start  bool // start (encore): runs before run
-	Stop   bool // stop (encore): runs after run when the service is to be down
-	Notify bool // notify (encore): is told of every start and end
-	Log    bool // log (encore): a program that reads what start, run and stop write
+	Start bool // start (encore): runs before run
+	// Oneshot: there is a start and no run (encore), so that the service is up without a process when start has ended.
+	Oneshot bool
+	Stop    bool // stop (encore): runs after run when the service is to be down
+	Notify  bool // notify (encore): is told of every start and end
+	Log     bool // log (encore): a program that reads what start, run and stop write
 
 	Finish  bool   // finish (runit, s6): runs after run
 	Check   bool   // check (runit): clients ask it whether the service that is up is of use
@@ -106,6 +108,14 @@ func (l *listing) definition() (Definition, error) {
 	d.After = l.after(&bad)
 	l.scripts(&d, run.interpreter, &bad)
 	return d, bad.err()
+}
+
+// OfLog is the Definition of the program log itself: what the directory asks for run does not count for it.
+func (d *Definition) OfLog() Definition {
+	return Definition{
+		Dialect: d.Dialect, Remote: d.Remote, Down: d.Down, NoSetsid: d.NoSetsid, Notify: d.Notify, Log: true,
+		TimeoutKill: d.TimeoutKill, KillGroup: d.KillGroup, marks: d.marks,
+	}
 }
 
 // Format is the format of the status file of the service where f is that of all: s6's programs can read

@@ -122,6 +122,7 @@ func (l *listing) scripts(d *Definition, interpreter string, bad *problems) {
 	switch d.Dialect {
 	case Encore:
 		d.Start, d.Stop = encore.has(fileStart), encore.has(fileStop)
+		d.Oneshot = d.Start && !l.there.has(fileRun)
 		d.Notify, d.Log = encore.has(fileNotify), encore.has(fileLog)
 	case Runit:
 		d.Check = runit.has(fileCheck)

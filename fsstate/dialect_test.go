@@ -66,7 +66,9 @@ func TestDialects(t *testing.T) {
 
 		{files: map[string]string{"start*": "", "stop*": "", "notify*": "", "log*": ""}, want: fsstate.Encore,
 			reason: "log, notify, start and stop",
-			set:    func(d *fsstate.Definition) { d.Start, d.Stop, d.Notify, d.Log = true, true, true, true }},
+			set: func(d *fsstate.Definition) {
+				d.Start, d.Oneshot, d.Stop, d.Notify, d.Log = true, true, true, true, true
+			}},
 		{files: map[string]string{"start": "", "stop/": "", "notify/": "", "log": ""}},
 		{files: map[string]string{"stop*": "", "finish*": "", "check*": "", "control/t*": ""}, want: fsstate.Encore, reason: "stop",
 			bad: "finish is runit's, and this directory is daemontools-encore's: it has stop; it is not run\n" +

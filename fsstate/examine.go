@@ -81,7 +81,7 @@ func (x *Examination) programs(l *listing) {
 	d := &x.Definition
 	reason := unexecutable(l.path, "run")
 	x.HasRun = reason == ""
-	if !x.HasRun && (!d.Start || l.there.has(fileRun)) { // encore has services that only have a start
+	if !x.HasRun && !d.Oneshot {
 		x.found(Fault, "run", "%s; the service cannot be started", reason)
 	}
 	for _, beside := range [...]struct {

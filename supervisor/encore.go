@@ -12,7 +12,8 @@ import (
 )
 
 // daemontools-encore's start is executed before the first run, and before that which follows a u after the
-// service was wanted down. If it fails the service has failed for good.
+// service was wanted down. If it fails the service has failed for good, and if it succeeds and there is no run,
+// the service is up without a process.
 
 // prepare executes start, on the lane.
 func (s *Supervisor) prepare() {
@@ -55,6 +56,12 @@ func (s *Supervisor) onPrepared(e reaper.Exit, at time.Time) {
 	}
 	s.notify("start", &e)
 	s.event(Event{Kind: Exited, Failed: failed})
+}
+
+// allDone says that there is no run to execute.
+func (s *Supervisor) allDone() {
+	s.cause, s.held = "", ""
+	s.event(Event{Kind: AllDone})
 }
 
 // notify executes notify to tell that one of the service's programs was started, or with its end that it has

@@ -50,12 +50,28 @@ func TestEncoreMachine(t *testing.T) {
 		{"d before it was ever started", State{Phase: Down, Want: down}, letter('d'), "finishing rec finish"},
 		{"d again", State{Phase: Down, Want: down, Stopped: true}, letter('d'), "rec"},
 		{"d while it waits", State{Phase: Waiting, Want: up}, letter('d'), "finishing down rec finish"},
+		{"there is no run", State{Phase: Starting, Want: up, Prepared: true}, Event{Kind: AllDone}, "started once rec"},
+		{"there is no run after d", State{Phase: Starting, Want: down, Prepared: true}, Event{Kind: AllDone}, "finishing finish"},
+		{"u without a run", State{Phase: Done, Want: once}, letter('u'), "rec"},
+		{"o without a run", State{Phase: Done, Want: once}, letter('o'), "rec"},
+		{"d without a run", State{Phase: Done, Want: once}, letter('d'), "finishing down rec finish"},
+		{"x without a run", State{Phase: Done, Want: once}, letter('x'), "gone rec release"},
+		{"p without a run", State{Phase: Done, Want: once}, letter('p'), "rec"},
+		{"k without a run", State{Phase: Done, Want: once}, letter('k'), "-"},
 		{"d after a failure", State{Phase: Failed, Want: down, Stopped: true}, letter('d'), "down rec"},
 	} {
 		c.event.Dialect, c.event.Stop = fsstate.Encore, true
 		after, actions := Next(c.state, c.event)
 		if got := cell(c.state, after, actions); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	for _, tree := range []bool{false, true} {
+		want := map[bool]string{false: "down down rec", true: "down down rec clear"}[tree]
+		s := State{Phase: Done, Want: once}
+		after, actions := Next(s, Event{Kind: Letter, Letter: 'd', Tree: tree})
+		if got := cell(s, after, actions); got != want {
+			t.Errorf("d with neither run nor stop: %q, want %q", got, want)
 		}
 	}
 	s := State{Phase: Down, Want: down, Prepared: true}
@@ -142,4 +158,48 @@ func TestEncoreSurvivesUpkeep(t *testing.T) {
 	third.until(Up)
 	third.svc("d")
 	third.until(Down)
+}
+
+// TestEncoreOneshot: a service without run is up when start has ended, until d, and for another Supervisor, too.
+func TestEncoreOneshot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.host.World, h.host.Census, h.host.Format = "here", new(reaper.Census), fsstate.FormatEncore
+	g := h.guest("net", "#!/bin/sh\n")
+	os.Remove(g.file("run"))
+	g.write("start", "#!/bin/sh\necho start\n", 0o755)
+	g.write("stop", "#!/bin/sh\necho stop\n", 0o755)
+	is := func(g *guest, phase Phase, state fsstate.EncoreState, want fsstate.Want) {
+		t.Helper()
+		g.until(phase)
+		if s, err := fsstate.ParseStatus(g.status()); err != nil || s.State != state || s.Pid != 0 || s.Want != want {
+			t.Errorf("the status is %+v, %v", s, err)
+		}
+	}
+	g.begin()
+	g.says("start")
+	is(g, Done, fsstate.EncoreStarted, fsstate.WantOnce)
+	if i := g.info(); i.Phase != "started" || i.Cause != "" {
+		t.Errorf("resume is %+v", i)
+	}
+	again := h.crash(g)
+	is(again, Done, fsstate.EncoreStarted, fsstate.WantOnce)
+	again.svc("u")
+	again.svc("d")
+	again.says("stop") // and not start
+	is(again, Down, fsstate.EncoreStopped, fsstate.WantDown)
+	again.svc("u")
+	again.says("start")
+	is(again, Done, fsstate.EncoreStarted, fsstate.WantOnce)
+	again.svc("d")
+	again.says("stop")
+	again.until(Down)
+	again.write("run", "#!/bin/sh\necho run\nread line < go\n", 0o755)
+	again.fifo("go")
+	again.svc("u")
+	again.says("start", "run")
+	again.until(Up)
+	if said := h.heard(); said != nil {
+		t.Errorf("it was said %q", said)
+	}
 }

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -43,7 +42,7 @@ func (r *record) besides(s *Supervisor, spec *reaper.Spec) error {
 	r.made = false
 	err := r.makeErr
 	if err == nil {
-		err = r.group.Limits(filepath.Join(spec.Dir, "cgroup"))
+		err = r.group.Limits(s.limits(spec.Dir))
 	}
 	if err != nil {
 		if s.host.NeedGroups {

@@ -36,9 +36,9 @@ func (s *Supervisor) Waits() (after []string, trigger fsstate.Trigger) {
 }
 
 // Arrived tells whether those that wait for this service need wait no longer: it is ready, if it says when it
-// is, or else up.
+// is, or else up, be it without a process.
 func (s *Supervisor) Arrived() bool {
-	return s.state.Phase == Ready || s.state.Phase == Up && !tellsReadiness(&s.def)
+	return s.state.Phase == Ready || s.state.Phase == Done || s.state.Phase == Up && !tellsReadiness(&s.def)
 }
 
 // Reconsider asks again what the start waits for, if it waits.

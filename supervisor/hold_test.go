@@ -36,6 +36,8 @@ func TestTrigger(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.until("it knows of the file", func() bool { return strings.Contains(g.s.held, "names no process") })
+	os.Remove(at)
+	h.until("it knows that the file is gone", func() bool { return strings.Contains(g.s.held, "does not exist") })
 	if err := os.WriteFile(at, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,12 @@ const (
 	Ready                  // run runs, and has said that it is ready; otherwise as Up
 	Finishing              // run has ended, and finish runs or is being executed
 	Failed                 // not running, and not to be started until a letter asks for it
+	Done                   // up without a process: start has ended, and there is no run
 	Gone                   // no longer supervised
 	phases
 )
 
-var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "clearing", "ready", "finishing", "failed", "gone"}
+var phaseNames = [phases]string{"down", "starting", "up", "stopping", "waiting", "clearing", "ready", "finishing", "failed", "started", "gone"}
 
 func (p Phase) String() string { return phaseNames[p] }
 
@@ -77,6 +78,7 @@ const (
 	Scripted                     // what a letter's scripts had to do is done: now the letter
 	Held                         // run was not executed: the start waits for something
 	Unheld                       // what the start has waited for is there, or another look is due
+	AllDone                      // run was not executed: there is none, and start was all there was to do
 	eventKinds
 )
 
@@ -207,6 +209,16 @@ func Next(s State, e Event) (State, []Action) {
 			}
 			return s, []Action{{Kind: Record}}
 		}
+	case AllDone:
+		if s.Phase != Starting || s.Prelude {
+			break
+		}
+		s.Broken, s.Ready, s.Stopped = false, false, false
+		if s.Want == fsstate.WantDown { // since start was running
+			return ended(s, e)
+		}
+		s.Phase, s.Want = Done, fsstate.WantOnce
+		return s, []Action{{Kind: Record}}
 	case Unheld:
 		if s.Phase == Waiting && s.Held {
 			return start(s, nil)
@@ -422,10 +434,10 @@ func onLetter(s State, e Event) (State, []Action) {
 			actions = append(actions, signal(unix.SIGCONT, e), record)
 			s.Phase, s.Paused = Stopping, false
 			return s, deadline(actions, e.TimeoutKill)
-		case e.Stop && !s.Stopped && (s.Phase == Waiting || s.Phase == Down):
+		case e.Stop && !s.Stopped && (s.Phase == Waiting || s.Phase == Down || s.Phase == Done):
 			s.Phase, s.Held, s.Deaf, s.Stopped = Finishing, false, true, true
 			return s, []Action{record, {Kind: Finish}}
-		case s.Phase == Waiting, s.Phase == Failed:
+		case s.Phase == Waiting, s.Phase == Failed, s.Phase == Done:
 			s.Phase, s.Held = Down, false
 			if e.Tree {
 				return s, clear([]Action{record}, e)
@@ -522,6 +534,8 @@ func wanted(s State, e Event) (State, []Action) {
 	switch {
 	case s.Phase == Down, s.Phase == Failed:
 		return start(s, record)
+	case s.Phase == Done:
+		s.Want = fsstate.WantOnce
 	case s.Phase == Waiting && s.Held:
 	case s.Phase == Waiting && (s.Broken || e.Dialect == fsstate.S6):
 		// A person has mended it, or wants to see it fail: an o is used up by one attempt.

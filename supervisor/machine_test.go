@@ -44,6 +44,7 @@ emptied     -                        -                            -             
 readied     -                        -                            ready rec                    rec            -
 held        -                        waiting rec                  -                            -              -
 unheld      -                        -                            -                            -              -
+alldone     -                        started once rec             -                            -              -
 scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec  down down rec
 instead     rec                      defer                        stopping down CONT rec       CONT rec       down down rec
 `
@@ -79,6 +80,7 @@ emptied     -                        -                            -             
 readied     -                        -                            ready rec                    rec            -                    ready rec                         ready rec               -                  -
 held        -                        waiting rec                  -                            -                -                    -                                 -                       -                  -
 unheld      -                        -                            -                            -                -                    -                                 -                       -                  -
+alldone     -                        started once rec             -                            -                -                    -                                 -                       -                  -
 scripted    rec                      defer                        stopping down TERM CONT rec  TERM CONT rec    down down rec clear  stopping down TERM thaw CONT rec  stopping TERM CONT rec  rec                down rec
 instead     rec                      defer                        stopping down CONT rec       CONT rec         down down rec clear  stopping down thaw CONT rec       stopping CONT rec       rec                down rec
 `
@@ -114,6 +116,7 @@ emptied     -
 readied     -
 held        -
 unheld      starting start
+alldone     -
 scripted    down down rec
 instead     down down rec
 `
@@ -158,6 +161,7 @@ emptied          -                           -                           -      
 readied          ready rec                   -                           rec               -                   -                   -                   -                        -
 held             -                           -                           -                 -                   -                   -                   -                        -
 unheld           -                           -                           -                 -                   -                   -                   -                        -
+alldone          -                           -                           -                 -                   -                   -                   -                        -
 scripted         stopping down INT CONT rec  stopping down INT CONT rec  INT CONT rec      defer               down rec            rec                 down rec                 down down rec
 instead          stopping down CONT rec      stopping down CONT rec      CONT rec          defer               down rec            rec                 down rec                 down down rec
 `
@@ -202,6 +206,7 @@ emptied          -                   -                   -                   -  
 readied          -                   -                   -                   -                        ready rec                   ready rec
 held             -                   -                   -                   -                        -                           -
 unheld           -                   -                   -                   -                        -                           -
+alldone          -                   -                   -                   -                        -                           -
 scripted         defer               down rec            rec                 down rec                 stopping down INT CONT rec  stopping down INT CONT rec
 instead          defer               down rec            rec                 down rec                 stopping down CONT rec      stopping down CONT rec
 `
@@ -226,6 +231,7 @@ func TestEveryCell(t *testing.T) {
 	events["instead"] = Event{Kind: Scripted, Letter: 'd', Instead: true}
 	events["held"] = Event{Kind: Held}
 	events["unheld"] = Event{Kind: Unheld}
+	events["alldone"] = Event{Kind: AllDone}
 	columns := []State{
 		{Phase: Down, Want: fsstate.WantDown},
 		{Phase: Starting, Want: fsstate.WantUp},

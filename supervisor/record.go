@@ -36,12 +36,19 @@ type record struct {
 
 // writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
 func (s *Supervisor) writeStatus(info bool) {
-	status := s.status().Append(nil, s.def.Format(s.host.Format))
+	format := s.def.Format(s.host.Format)
+	status := s.status().Append(nil, format)
+	if log := s.log; format == fsstate.FormatEncore && log != nil && log.LogProgram && log.begun {
+		status = log.status().Append(status, format)
+	}
 	var i *fsstate.Info
 	if info {
 		i = new(s.info())
 	}
 	s.lane.DoStatus(func() { s.record.write(s, status, i) })
+	if by := s.logged; by != nil && by.log == s && by.begun && by.state.Phase != Gone {
+		by.writeStatus(false)
+	}
 }
 
 func (r *record) write(s *Supervisor, status []byte, i *fsstate.Info) {
@@ -124,6 +131,8 @@ func (s *Supervisor) status() fsstate.Status {
 		st.Phase = fsstate.PhaseFinish
 	case Failed:
 		st.State = fsstate.EncoreFailed
+	case Done:
+		st.State = fsstate.EncoreStarted
 	}
 	return st
 }

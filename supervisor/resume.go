@@ -1,6 +1,9 @@
 package supervisor
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +57,9 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 		return s, []Action{{Kind: Finish}}
 	case phase == Finishing.String(), phase == Waiting.String():
 		return finished(s, e, nil)
+	case phase == Done.String():
+		s.Phase = Done
+		return s, record
 	case phase == Down.String() && s.Leave:
 		return leave(s)
 	case phase == Down.String():
@@ -112,12 +118,19 @@ func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64
 		p, err := reaper.Look(pid)
 		switch {
 		case err != nil, p.Zombie, p.Start < after, s.host.Reaper.Has(pid):
+		case def.Log && readsLog(pid) != s.LogProgram:
 		case !def.NoSetsid && p.Session != pid: // not the one that was started, but something of it
 		case found.Pid == 0, p.Start < found.Start, p.Start == found.Start && p.Pid < found.Pid:
 			found = p
 		}
 	}
 	return found
+}
+
+// readsLog tells whether a process that works in a directory with a log program may be that.
+func readsLog(pid int) bool {
+	stdin, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid))
+	return filepath.Base(stdin) == "logpipe"
 }
 
 // resume goes on where an earlier upkeep has ended.

@@ -33,6 +33,7 @@ func TestResume(t *testing.T) {
 		{fsstate.Info{Phase: "finishing", Pid: pid}, false, s6, "waiting rec pause"},
 		{fsstate.Info{Phase: "finishing", Pid: pid, Leave: true}, false, s6, "rec release"},
 		{fsstate.Info{Phase: "waiting"}, false, s6, "waiting rec pause"},
+		{fsstate.Info{Phase: "started", Want: new(fsstate.WantOnce)}, false, plain, "started once rec"},
 		{fsstate.Info{Phase: "failed", Want: new(fsstate.WantDown)}, false, s6, "failed down rec"},
 		{fsstate.Info{Phase: "failed", Want: new(fsstate.WantDown), Leave: true}, false, s6, "down rec release"},
 	} {

@@ -67,3 +67,48 @@ func TestServiceDiesWhileItsScriptRuns(t *testing.T) {
 	g.feed("go")
 	g.until(Down)
 }
+
+// TestScriptForEver: k ends a script, and then the letters that have waited are obeyed.
+func TestScriptForEver(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "", "stubborn")
+	for _, letter := range []string{"u", "t", "d"} {
+		g.write("control/"+letter, "#!/bin/sh\necho control "+letter+"\nexec cat never\n", 0o755)
+	}
+	g.fifo("never")
+	g.begin()
+	g.says("control u")
+	g.svc("k")
+	g.says("start")
+	g.until(Up) // that k is used up
+	g.svc("d")
+	g.says("control t")
+	g.svc("k")
+	g.until(Down)
+	if i := g.info(); i.Signal == nil || *i.Signal != 9 {
+		t.Errorf("resume is %+v", i)
+	}
+}
+
+// TestScriptForEverAtTheEnd: supervision ends when everything is killed, whatever scripts there are.
+func TestScriptForEverAtTheEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "", "stubborn")
+	g.begin()
+	g.says("start")
+	g.until(Up)
+	for _, letter := range []string{"t", "d", "x"} {
+		g.write("control/"+letter, "#!/bin/sh\necho control\nexec cat never\n", 0o755)
+	}
+	g.fifo("never")
+	g.svc("t") // has the directory's old definition
+	g.says("TERM")
+	g.svc("k")
+	g.says("start") // and this has the new one
+	g.until(Up)
+	h.do(g.s.Stop)
+	g.says("control")
+	h.until("it is released", func() bool { g.s.Kill(); return g.released }) // more than once, as the daemon does
+}

@@ -30,6 +30,7 @@ type Config struct {
 	Stdin, Stdout int
 	Pipe          *logpipe.Pipe
 	Logger        bool
+	LogProgram    bool          // the logger is the program log in the service's own directory, which Path is
 	Group         *cgroup.Group // which run and all that it starts are in, or nil; this Supervisor's alone
 
 	// Order, unless it is nil, says what each start waits for.
@@ -63,6 +64,7 @@ type Supervisor struct {
 	host   *Host
 	events Events
 	log    *Supervisor // gets what follows the letter L
+	logged *Supervisor // whose status has that of this log program, too
 	lane   *Lane
 	record record // the lane's
 
@@ -88,8 +90,9 @@ type Supervisor struct {
 	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
 	early      func()          // obeys what it has said before its start was known
 
-	script   int  // the pid of a letter's script, or 0
-	preceded bool // control/u has run for the start that is due
+	scripting []*script // what runs for letters
+	preceded  bool      // control/u has run for the start that is due
+	killed    bool      // Kill was called
 
 	starts   int
 	lastEnd  fsstate.Info // Code, Signal and Ended of the last run
@@ -122,7 +125,15 @@ func (s *Supervisor) Rename(name, label, path string) {
 }
 
 // SetLog names the Supervisor of the service's logger, or none.
-func (s *Supervisor) SetLog(log *Supervisor) { s.log = log }
+func (s *Supervisor) SetLog(log *Supervisor) {
+	before := s.log
+	if s.log = log; log != nil && log.LogProgram {
+		log.logged = s
+	}
+	if before != log && before != nil && before.LogProgram && s.begun && s.state.Phase != Gone {
+		s.writeStatus(false) // which says of no log any more
+	}
+}
 
 // SetNote sets what svstat --long says beside the state.
 func (s *Supervisor) SetNote(note string) {
@@ -144,7 +155,7 @@ func (s *Supervisor) Begin() {
 	s.since = tai64.Now()
 	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
 	s.lane.Do(func() {
-		def, bad := fsstate.Read(path)
+		def, bad := s.read(path)
 		dir, err := fsstate.TakeHeld(path, super, nil, s.host.Held)
 		if dir == nil {
 			s.postLater(func() { s.events.Refused(err) })
@@ -325,9 +336,12 @@ func (s *Supervisor) event(e Event) {
 	var actions []Action
 	s.state, actions = Next(s.state, e)
 	if len(actions) > 0 && actions[0].Kind == Defer {
-		if e.Kind == Scripted { // it is before the letters that have waited for it
+		passed := e.Kind == Letter && e.Letter == 'k' && s.killScripts()
+		switch {
+		case passed && !s.state.Script: // only control/u was there to be killed
+		case e.Kind == Scripted: // it is before the letters that have waited for it
 			s.deferred = slices.Insert(s.deferred, 0, e)
-		} else {
+		default:
 			s.deferred = append(s.deferred, e)
 		}
 		return
@@ -436,14 +450,13 @@ func (s *Supervisor) setDeadline(after time.Duration) {
 	s.deadline = mine
 }
 
-// Kill sends KILL to whatever still runs.
+// Kill sends KILL to whatever still runs, and lets no script come before a letter any more.
 func (s *Supervisor) Kill() {
 	if s.pid != 0 {
 		s.host.Reaper.Signal(s.pid, unix.SIGKILL, false)
 	}
-	if s.script != 0 {
-		s.host.Reaper.Signal(s.script, unix.SIGKILL, false)
-	}
+	s.killed = true
+	s.killScripts()
 	if g := s.Group; g != nil { // not on the service's lane, which may hang
 		s.host.Pool.NewLane().Do(func() { g.Kill() })
 	}
@@ -517,6 +530,23 @@ func (p process) Exited(e reaper.Exit) {
 	)
 }
 
+// program is the name of what is run.
+func (s *Supervisor) program() string {
+	if s.LogProgram {
+		return "log"
+	}
+	return "run"
+}
+
+// read reads the Definition. That a file's value is not usable is the service's affair, not its log program's.
+func (s *Supervisor) read(path string) (fsstate.Definition, error) {
+	def, bad := fsstate.Read(path)
+	if s.LogProgram {
+		return def.OfLog(), nil
+	}
+	return def, bad
+}
+
 // start executes run, on the lane.
 func (s *Supervisor) start() {
 	s.started = time.Now()
@@ -545,13 +575,17 @@ func (s *Supervisor) start() {
 	after := s.def.After
 	s.doStart(quick, func() {
 		path := s.record.dir.Locate()
-		def, bad := fsstate.Read(path)
+		def, bad := s.read(path)
 		s.postLater(func() { s.definition(def, bad) })
 		if s.Order != nil && !slices.Equal(def.After, after) {
 			s.postLater(s.start) // and waits for what it is to wait for now
 			return
 		}
 		if def.Trigger != "" && !free && !s.satisfied(def.Trigger, quick) {
+			return
+		}
+		if def.Oneshot {
+			s.postLater(s.allDone)
 			return
 		}
 		launch(path, def, quick, &info)
@@ -596,6 +630,9 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 	return func(path string, def fsstate.Definition, quick bool, info *fsstate.Info) {
 		spec := s.spec(path, def, stdin, stdout)
 		spec.Path, spec.Args, spec.NewPIDs = "./run", def.Dialect.RunArgs(s.Name), def.NewPIDs
+		if s.LogProgram {
+			spec.Path, spec.Args = "./log", []string{"./log"}
+		}
 		if !s.placed(&spec, path, def) {
 			return
 		}
@@ -604,7 +641,7 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 			execute = s.heard(&spec, def, quick, execute)
 		}
 		if err := execute(); err != nil {
-			hint := startHint(path, def, err)
+			hint := startHint(filepath.Join(path, s.program()), def, err)
 			s.postLater(func() { s.startFailed(err, hint) })
 		}
 	}
@@ -660,8 +697,7 @@ func pipeEnd(p *logpipe.Pipe, logger bool) (int, error) {
 }
 
 // startHint says what the errno of a failed execve does not.
-func startHint(path string, def fsstate.Definition, err error) string {
-	run := filepath.Join(path, "run")
+func startHint(run string, def fsstate.Definition, err error) string {
 	var st unix.Stat_t
 	if unix.Stat(run, &st) != nil {
 		return ""
@@ -695,7 +731,7 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.cause, s.held = "", ""
 	s.group = pid
 	s.event(Event{Kind: Started})
-	s.notify("run", nil)
+	s.notify(s.program(), nil)
 	s.tell(fsstate.EventUp)
 	if s.early != nil {
 		s.early()
@@ -725,7 +761,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 		s.starts--
 		def := s.def
 		s.lane.Do(func() {
-			hint := startHint(s.record.dir.Path(), def, e.Launch)
+			hint := startHint(filepath.Join(s.record.dir.Path(), s.program()), def, e.Launch)
 			s.postLater(func() { s.startFailed(e.Launch, hint) })
 		})
 		return
@@ -743,7 +779,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 	}
 	wanted := s.state.Want == fsstate.WantDown || s.state.Leave
 	s.countDeath(label)
-	s.notify("run", &e)
+	s.notify(s.program(), &e)
 	s.event(s.exited(e, at))
 	if s.state.Phase == Failed {
 		s.tell(fsstate.EventDead, fsstate.EventFailed, fsstate.EventDown)
@@ -775,7 +811,7 @@ func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
 func (s *Supervisor) exited(e reaper.Exit, at time.Time) Event {
 	failed := !e.Unknown && s.def.Dialect.RunFailed(e.Status.ExitStatus())
 	if failed {
-		s.cause = fmt.Sprintf("run has ended with exit code %d: it is started again when a letter asks for it", e.Status.ExitStatus())
+		s.cause = fmt.Sprintf("%s has ended with exit code %d: it is started again when a letter asks for it", s.program(), e.Status.ExitStatus())
 	}
 	return s.told(Event{Kind: Exited, Since: at.Sub(s.started), Failed: failed})
 }
@@ -798,7 +834,7 @@ func (s *Supervisor) writeTally(tally []byte) {
 }
 
 func (s *Supervisor) startFailed(err error, hint string) {
-	text := fmt.Sprintf("cannot start ./run: %v", err)
+	text := fmt.Sprintf("cannot start ./%s: %v", s.program(), err)
 	if hint != "" {
 		text += " (" + hint + ")"
 	}
@@ -809,7 +845,7 @@ func (s *Supervisor) startFailed(err error, hint string) {
 		return
 	}
 	s.reported = text
-	if _, ok := err.(unix.Errno); ok { // and not one of what supervise does not know, such as limits
+	if _, ok := err.(unix.Errno); ok && !s.LogProgram { // and not one of what supervise does not know, such as limits
 		s.host.StartError(s.Label, err)
 	}
 	next := "not trying again"

@@ -32,7 +32,7 @@ func (r *record) reportTree(s *Supervisor, err error) {
 // why, if run must not be executed: with a limit that cannot be, or beside what a kill-tree file wants gone.
 func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definition) bool {
 	r := &s.record
-	limits := filepath.Join(path, "cgroup")
+	limits := s.limits(path)
 	if r.group == nil {
 		if s.host.NoGroups == nil {
 			return true
@@ -72,6 +72,14 @@ func (s *Supervisor) placed(spec *reaper.Spec, path string, def fsstate.Definiti
 	dir, join := r.group.Birth()
 	s.host.Reaper.Place(spec, dir, join)
 	return true
+}
+
+// limits is the directory of the service's limits. They are not the log program's.
+func (s *Supervisor) limits(path string) string {
+	if s.LogProgram {
+		return ""
+	}
+	return filepath.Join(path, "cgroup")
 }
 
 // makeTree makes the cgroup, for the start that follows.

@@ -20,8 +20,9 @@ type watches struct {
 // A watching is one wish to be told of a directory.
 type watching struct{ wd int32 }
 
-// changes are those by which a file appears in a directory or becomes another one.
-const changes = unix.IN_MOVED_TO | unix.IN_CREATE | unix.IN_MODIFY | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
+// changes are those by which a file appears in a directory, becomes another one or goes.
+const changes = unix.IN_MOVED_TO | unix.IN_CREATE | unix.IN_MODIFY | unix.IN_MOVED_FROM | unix.IN_DELETE |
+	unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
 // add makes heard be called after every change of the directory, until drop. heard must not block. It may fail
 // for want of watches, and where changes go unnoticed.
