@@ -82,7 +82,7 @@ func testInheritance(t *testing.T, w world, remote bool) {
 	count := map[bool]int{true: 1, false: 3}[remote]
 	var ready []process
 	harness.Eventually(t, "all are up", func() bool {
-		ready = slices.DeleteFunc(d.members(), func(p process) bool { // a script keeps its name, run
+		ready = slices.DeleteFunc(descendants(d.Pid()), func(p process) bool { // a script keeps its name, run
 			exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.pid))
 			return filepath.Base(exe) != "cat"
 		})

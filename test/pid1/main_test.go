@@ -120,27 +120,46 @@ type process struct {
 	name        string
 }
 
-// processes lists all there are.
-func processes() (list []process) {
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		stat, err := os.ReadFile(dir + "/stat")
-		open, shut := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
-		if err != nil || shut < 0 {
-			continue
+// look looks at a process.
+func look(pid int) (p process, ok bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	open, shut := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+	if err != nil || shut < 0 {
+		return p, false
+	}
+	f := strings.Fields(string(stat)[shut+1:])
+	parent, _ := strconv.Atoi(f[1])
+	return process{pid, parent, f[0], string(stat)[open+1 : shut]}, true
+}
+
+// children are those of a process, dead ones too.
+func children(pid int) (list []process) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for _, word := range strings.Fields(string(text)) {
+			child, _ := strconv.Atoi(word)
+			if p, ok := look(child); ok {
+				list = append(list, p)
+			}
 		}
-		f := strings.Fields(string(stat)[shut+1:])
-		pid, _ := strconv.Atoi(filepath.Base(dir))
-		parent, _ := strconv.Atoi(f[1])
-		list = append(list, process{pid, parent, f[0], string(stat)[open+1 : shut]})
+	}
+	return list
+}
+
+// descendants are the children of a process, and theirs. To look at every process there is takes long where
+// there are many, and many a test looks again and again.
+func descendants(pid int) (list []process) {
+	for _, p := range children(pid) {
+		list = append(append(list, p), descendants(p.pid)...)
 	}
 	return list
 }
 
 // zombies is the number of the daemon's children that wait to be reaped.
 func (d *daemon) zombies() (n int) {
-	for _, p := range processes() {
-		if p.parent == d.Pid() && p.state == "Z" {
+	for _, p := range children(d.Pid()) {
+		if p.state == "Z" {
 			n++
 		}
 	}
@@ -149,8 +168,11 @@ func (d *daemon) zombies() (n int) {
 
 // members are the living processes that have the daemon's environment, without the daemon.
 func (d *daemon) members() (list []process) {
-	for _, p := range processes() {
-		if p.pid == d.Pid() || p.state == "Z" {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		p, ok := look(pid)
+		if !ok || pid == d.Pid() || p.state == "Z" {
 			continue
 		}
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
@@ -161,13 +183,13 @@ func (d *daemon) members() (list []process) {
 	return list
 }
 
-// member waits for the one living process with that name.
+// member waits for the one living process below the daemon with that name.
 func (d *daemon) member(name string) (p process) {
 	d.t.Helper()
 	harness.Eventually(d.t, "there is one process "+name, func() bool {
 		n := 0
-		for _, m := range d.members() {
-			if m.name == name {
+		for _, m := range descendants(d.Pid()) {
+			if m.name == name && m.state != "Z" {
 				p = m
 				n++
 			}
