@@ -493,8 +493,8 @@ func onLetter(s State, e Event) (State, []Action) {
 	return s, actions
 }
 
-// whileFinishing is what letters mean while finish or stop runs: they decide what follows. Signals go to it, but
-// for s6's and those that end a service.
+// whileFinishing is what letters mean while finish or stop runs: they decide what follows. Signals go to encore's
+// stop, but for TERM; s6 and runit send none to finish, which with runit may run for ever, so KILL ends it here.
 func whileFinishing(s State, e Event) (State, []Action) {
 	record := []Action{{Kind: Record}}
 	switch e.Letter {
@@ -516,7 +516,7 @@ func whileFinishing(s State, e Event) (State, []Action) {
 		return s, nil
 	default:
 		sig := e.signal()
-		if e.Dialect == fsstate.S6 || sig == 0 {
+		if e.Dialect == fsstate.S6 || e.Dialect == fsstate.Runit && e.Letter != 'k' || sig == 0 {
 			return s, nil
 		}
 		if e.Letter != 'p' && e.Letter != 'c' {

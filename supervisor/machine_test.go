@@ -173,19 +173,19 @@ u                defer               rec                 up rec              sta
 o                defer               once rec            once rec            starting once rec start  once rec                    defer
 d                defer               down rec            rec                 down rec                 script                      defer
 x                defer               rec                 rec                 gone rec release         script                      defer
-p                defer               rec STOP            rec STOP            rec                      script                      defer
-c                defer               rec CONT            rec CONT            rec                      rec CONT                    defer
-h                defer               HUP                 HUP                 -                        HUP                         defer
-a                defer               ALRM                ALRM                -                        ALRM                        defer
-i                defer               INT                 INT                 -                        INT                         defer
+p                defer               -                   -                   rec                      script                      defer
+c                defer               -                   -                   rec                      rec CONT                    defer
+h                defer               -                   -                   -                        HUP                         defer
+a                defer               -                   -                   -                        ALRM                        defer
+i                defer               -                   -                   -                        INT                         defer
 t                defer               -                   -                   -                        script                      defer
 k                defer               KILL                KILL                -                        KILL                        defer
-q                defer               QUIT                QUIT                -                        QUIT                        defer
-1                defer               USR1                USR1                -                        USR1                        defer
-2                defer               USR2                USR2                -                        USR2                        defer
-w                defer               WINCH               WINCH               -                        WINCH                       defer
+q                defer               -                   -                   -                        QUIT                        defer
+1                defer               -                   -                   -                        USR1                        defer
+2                defer               -                   -                   -                        USR2                        defer
+w                defer               -                   -                   -                        WINCH                       defer
 ?                defer               -                   -                   -                        -                           defer
-l                defer               HUP                 HUP                 -                        HUP                         defer
+l                defer               -                   -                   -                        HUP                         defer
 O                defer               -                   -                   -                        -                           defer
 r                defer               -                   -                   -                        -                           defer
 b                defer               -                   -                   -                        -                           defer
