@@ -107,6 +107,7 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
 // find looks for the process of a service that was started and not recorded: in the service's cgroup, or
 // else by its working directory or its log pipe.
 func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64) (found reaper.Process) {
+	s.host.Census.Settle()
 	var pids []int
 	grouped := s.Group != nil
 	if grouped {
