@@ -106,10 +106,10 @@ func endGroups(t *testing.T, below, pattern string) {
 	}
 }
 
-// open starts a daemon, where the one before it was.
-func (h *house) open() {
+// open starts a daemon, where the one before it was; wrap is a command that is to execute it.
+func (h *house) open(wrap ...string) {
 	h.t.Helper()
-	argv := append([]string{h.program, "--stop-timeout=2s"}, h.options...)
+	argv := append(append(wrap, h.program, "--stop-timeout=2s"), h.options...)
 	argv = append(argv, h.root)
 	if h.command != nil {
 		argv = append(append(argv, "--"), h.command...)
