@@ -19,8 +19,13 @@ func supervise(c *call) int {
 	code, err := daemon.Supervise(daemon.Config{
 		Program: "supervise", Root: dir, StopTimeout: 9 * time.Second, StartError: startError,
 	})
-	if err != nil {
-		c.fatal("supervise", superviseFailure(dir, err), refusalErrno(err))
+	var errno syscall.Errno
+	switch reason := refusalErrno(err); {
+	case err == nil:
+	case errors.As(reason, &errno):
+		c.fatal("supervise", superviseFailure(dir, err), reason)
+	default: // what the original does not meet
+		c.say("supervise: fatal: " + err.Error())
 	}
 	return code
 }
