@@ -57,6 +57,7 @@ func multilog(c *call) int {
 	if errors.As(err, &refused) {
 		return c.fatal("multilog", refused.Text, refused.Err)
 	}
+	letGoOfProgram()
 	log.Copy(int(c.stdin.Fd()), requests)
 	log.Close()
 	return exitOK
