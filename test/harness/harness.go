@@ -204,10 +204,16 @@ func WriteFile(t testing.TB, path, text string, mode os.FileMode) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, mode); err != nil {
+	defer file.Close()
+	// Not by its name: whom the file is for may have removed it.
+	if err := file.Chmod(mode); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
 }
