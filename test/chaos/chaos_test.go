@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 1000, "how many `rounds` there are, over all roots")
+	rounds = flag.Int("rounds", 100, "how many `rounds` there are, over all roots")
 	seed   = flag.Uint64("seed", 1, "of the random numbers")
 )
 
