@@ -51,6 +51,7 @@ func TestKilled(t *testing.T) {
 		stopping.svc("d")
 		dies(t, downPid)
 		down.phase("down")
+		rig.Down(t, down.clients()) // its status is written after that
 		stopping.phase("stopping")
 		harness.Eventually(t, "it is paused", func() bool { return paused.info().Pause && rig.ProcState(paused.up()) == "T" })
 		type was struct {

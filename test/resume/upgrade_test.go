@@ -277,30 +277,3 @@ func TestSignalsDuringUpgrade(t *testing.T) {
 	h.ends(0)
 	dies(t, pid)
 }
-
-// TestTermDuringUpgrade: a single TERM, at whatever moment of an upgrade, ends everything, or, in the few
-// milliseconds from the exec until the program listens, nothing; the daemon never dies of it, nor leaves anything.
-func TestTermDuringUpgrade(t *testing.T) {
-	const tries = 25
-	h := newHouse(t)
-	s := h.service("web", long)
-	for i := range tries {
-		h.open()
-		pid := rig.Up(t, s.dir)
-		h.listens()
-		kill(t, h.Pid(), syscall.SIGUSR1)
-		time.Sleep(time.Duration(i) * 700 * time.Microsecond) // a place in the upgrade, no wait for anything
-		kill(t, h.Pid(), syscall.SIGTERM)
-		harness.Eventually(t, "it ends, or is there again", func() bool {
-			return !h.Running() || strings.Contains(ctlSays(t, h, "status"), "resumed 1\n")
-		})
-		// It may end while it answers; if it does not, the TERM was lost.
-		if h.Running() && ctl(t, h, "upgrade") == 0 {
-			kill(t, h.Pid(), syscall.SIGTERM)
-		}
-		if code := h.Wait(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-		dies(t, pid)
-	}
-}
