@@ -142,12 +142,13 @@ func (m *machinery) isolated(who string, p any, stack []byte) {
 // run takes a turn for what is posted and for each signal, until finish is called.
 func (m *machinery) run(onSignal func(unix.Signal)) int {
 	m.reap()
-	m.rotate(onSignal)
+	m.serve(onSignal)
 	m.host.Controls.Close()
 	return m.code
 }
 
-func (m *machinery) rotate(onSignal func(unix.Signal)) {
+// serve takes the turns of run.
+func (m *machinery) serve(onSignal func(unix.Signal)) {
 	defer m.rescuer.rescue()
 	for goOn := true; goOn; {
 		select {

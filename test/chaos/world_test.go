@@ -109,7 +109,7 @@ func (w *world) open() {
 	cmd := exec.Command(w.upkeep, "--stop-timeout=5s", w.root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(os.Environ(), "UPKEEP_TEST_CHAOS="+w.mark)
-	if dir := ownGroup(); dir != "" {
+	if dir := rig.OwnGroup(); dir != "" {
 		if g, err := os.Open(dir); err == nil {
 			defer g.Close()
 			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(g.Fd())
@@ -429,23 +429,7 @@ func (w *world) end() {
 			w.t.Errorf("%s: left behind: %v", s.dir, left)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(ownGroup(), "upkeep-"+filepath.Base(w.root)+"-*")); len(left) > 0 && ownGroup() != "" {
+	if left, _ := filepath.Glob(filepath.Join(rig.OwnGroup(), "upkeep-"+filepath.Base(w.root)+"-*")); len(left) > 0 && rig.OwnGroup() != "" {
 		w.t.Errorf("groups left behind: %v", left)
 	}
-}
-
-// ownGroup is where this process is in the unified cgroup hierarchy, or "".
-func ownGroup() string {
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	own, _ := os.ReadFile("/proc/self/cgroup")
-	for m := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(m); len(f) > 2 && f[2] == "cgroup2" {
-			for o := range strings.Lines(string(own)) {
-				if path, ok := strings.CutPrefix(strings.TrimSpace(o), "0::"); ok {
-					return filepath.Join(f[1], path)
-				}
-			}
-		}
-	}
-	return ""
 }

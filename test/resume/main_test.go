@@ -66,27 +66,11 @@ func newHouse(t *testing.T, options ...string) *house {
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	h.group = ownGroup()
+	h.group = rig.OwnGroup()
 	if h.group != "" {
 		t.Cleanup(func() { endGroups(t, h.group, "upkeep-"+name+"-*") })
 	}
 	return h
-}
-
-// ownGroup is where this process is in the unified cgroup hierarchy, or "".
-func ownGroup() string {
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	own, _ := os.ReadFile("/proc/self/cgroup")
-	for m := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(m); len(f) > 2 && f[2] == "cgroup2" {
-			for o := range strings.Lines(string(own)) {
-				if path, ok := strings.CutPrefix(strings.TrimSpace(o), "0::"); ok {
-					return filepath.Join(f[1], path)
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // endGroups kills what is left in the cgroups of a daemon that was killed, and removes them.

@@ -58,3 +58,19 @@ func removeTree(dir string) bool {
 	_, err := os.Stat(dir)
 	return os.IsNotExist(err)
 }
+
+// OwnGroup is where this process is in the unified cgroup hierarchy, or "".
+func OwnGroup() string {
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	own, _ := os.ReadFile("/proc/self/cgroup")
+	for m := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(m); len(f) > 2 && f[2] == "cgroup2" {
+			for o := range strings.Lines(string(own)) {
+				if path, ok := strings.CutPrefix(strings.TrimSpace(o), "0::"); ok {
+					return filepath.Join(f[1], path)
+				}
+			}
+		}
+	}
+	return ""
+}
