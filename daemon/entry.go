@@ -111,13 +111,10 @@ func (e *entry) rename(name string) {
 
 // A finding is what an entry's directory looks like before it is taken up.
 type finding struct {
-	real     string
-	complete bool // run is executable
-	logged   bool
-	program  bool // log is a program
-	pipe     *logpipe.Pipe
-	pipeErr  error
-	err      error
+	fsstate.Outline
+	err     error // of looking
+	pipe    *logpipe.Pipe
+	pipeErr error
 }
 
 // prepare looks at the directory and takes it up, or lets it become complete first.
@@ -134,39 +131,24 @@ func (e *entry) prepare() {
 	settled := time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
 	e.d.host.Pool.NewLane().DoLook(func() {
-		f := inspect(path)
+		var f finding
+		f.Outline, f.err = fsstate.Sketch(path)
 		if f.err == nil {
-			if !f.complete {
-				e.d.watch.add(f.real)
+			if !f.Runnable {
+				e.d.watch.add(f.Path)
 			}
 			if e.d.State != "" {
 				linkState(filepath.Dir(superDir), path)
-				if f.logged && !f.program {
+				if f.Logged && !f.Program {
 					linkState(filepath.Dir(logSuperDir), filepath.Join(path, "log"))
 				}
 			}
-			if f.logged && held == nil && (f.complete || settled) {
+			if f.Logged && held == nil && (f.Runnable || settled) {
 				f.openPipe(path, superDir)
 			}
 		}
 		e.d.mail.postLater(func() { e.prepared(f, settled) })
 	})
-}
-
-func inspect(path string) (f finding) {
-	if f.real, f.err = fsstate.RealDir(path); f.err != nil {
-		return f
-	}
-	f.complete = unix.Access(filepath.Join(path, "run"), unix.X_OK) == nil
-	f.logged, f.err = fsstate.HasLog(path)
-	if f.err == unix.EACCES {
-		f.err = nil // taking it up fails too, and says so
-	}
-	if f.err == nil && !f.logged && unix.Access(filepath.Join(path, "log"), unix.X_OK) == nil {
-		def, _ := fsstate.Read(path) // of which taking it up says what is wrong
-		f.logged, f.program = def.Log, def.Log
-	}
-	return f
 }
 
 func (f *finding) openPipe(path, superDir string) {
@@ -201,12 +183,12 @@ func (e *entry) prepared(f finding, settled bool) {
 		e.retake()
 		return
 	}
-	e.real = f.real
-	d.watch.directories[f.real] = e
-	if f.logged && !f.program {
-		d.watch.directories[filepath.Join(f.real, "log")] = e
+	e.real = f.Path
+	d.watch.directories[f.Path] = e
+	if f.Logged && !f.Program {
+		d.watch.directories[filepath.Join(f.Path, "log")] = e
 	}
-	if !f.complete && !settled {
+	if !f.Runnable && !settled {
 		e.waiting = true
 		d.host.After(settleTime-time.Since(e.since), e.complete)
 		return
@@ -214,7 +196,7 @@ func (e *entry) prepared(f finding, settled bool) {
 	if e.pipe == nil && f.pipe != nil {
 		e.pipe = f.pipe
 	}
-	if f.logged && e.pipe == nil {
+	if f.Logged && e.pipe == nil {
 		e.report(0, e.name, fmt.Errorf("%w; it is not taken up without its logger", f.pipeErr))
 		e.retake()
 		return
@@ -222,7 +204,7 @@ func (e *entry) prepared(f finding, settled bool) {
 	if f.pipeErr != nil {
 		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
 	}
-	e.logged, e.program = f.logged, f.program
+	e.logged, e.program = f.Logged, f.Program
 	if e.main == nil {
 		e.beginMain()
 	}

@@ -2,7 +2,6 @@ package fsstate
 
 import (
 	"math"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -125,14 +124,4 @@ func (d *Definition) Format(f Format) Format {
 		return FormatS6
 	}
 	return f
-}
-
-// HasLog tells whether the service directory at path has a log directory beside it. As in
-// daemontools-encore only a directory counts: a file of that name belongs to another way of logging.
-func HasLog(path string) (bool, error) {
-	_, isDir, err := Identify(filepath.Join(path, "log"))
-	if err == unix.ENOENT {
-		return false, nil
-	}
-	return isDir, err
 }

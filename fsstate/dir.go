@@ -6,6 +6,7 @@
 package fsstate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,6 +33,9 @@ type Dir struct {
 	control int // supervise/control, for reading and writing: it never sees EOF
 	ok      int // supervise/ok, for reading
 	held    func(ID) (Held, bool)
+
+	super0 int  // its supervise directory, until the first Complete with something to write; or -1
+	fresh  bool // it was made
 }
 
 // An ID is what a directory is, whatever it is called.
@@ -76,14 +80,11 @@ func TakeHeld(path, superDir string, status []byte, held func(ID) (Held, bool)) 
 
 // locate finds out where the service directory and its supervise directory are.
 func locate(path, superDir string) (*Dir, error) {
-	real, err := RealDir(path)
-	if err == nil {
-		err = unix.Faccessat(unix.AT_FDCWD, real, unix.X_OK, unix.AT_EACCESS)
-	}
+	real, err := enter(path)
 	if err != nil {
 		return nil, &OpError{"chdir to", path, errnoOf(err)}
 	}
-	d := &Dir{path: real, super: superDir, lock: -1, control: -1, ok: -1}
+	d := &Dir{path: real, super: superDir, lock: -1, control: -1, ok: -1, super0: -1}
 	if d.super == "" {
 		d.super = SuperviseDir(os.Getenv, real)
 	}
@@ -91,13 +92,21 @@ func locate(path, superDir string) (*Dir, error) {
 	return d, nil
 }
 
-// RealDir is the absolute path of a directory, without symbolic links.
-func RealDir(path string) (string, error) {
+// enter is the absolute path of a directory that we may enter, without symbolic links.
+func enter(path string) (string, error) {
 	fd, err := open(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
+	if err := unix.Faccessat(fd, ".", unix.X_OK, unix.AT_EACCESS); err != nil {
+		return "", err
+	}
+	return realPath(fd, path)
+}
+
+// realPath is the absolute path of a directory that is open, without symbolic links.
+func realPath(fd int, path string) (string, error) {
 	// The kernel knows, and takes one call where looking at each component takes many.
 	var buf [unix.PathMax]byte
 	n, err := unix.Readlink("/proc/thread-self/fd/"+strconv.Itoa(fd), buf[:])
@@ -172,22 +181,23 @@ func (d *Dir) Moved(path string) {
 // blocking, or -1.
 func (d *Dir) Control() int { return d.control }
 
-// Complete makes what of the supervise directory is not there yet, and replaces supervise/status and
-// supervise/resume, each as a whole: readers see the old bytes or the new ones. What is nil stays as it is;
-// ok is made when there is a status.
+// Complete makes what of the supervise directory is not there yet, replaces supervise/status as a whole, so that
+// readers see the old bytes or the new ones, and rewrites supervise/resume. What is nil stays as it is; ok is made
+// when there is a status.
 func (d *Dir) Complete(status, resume []byte) error {
 	super, err := d.hold()
 	if err != nil {
 		return err
 	}
+	if status == nil && resume == nil {
+		d.super0 = super
+		return nil
+	}
 	defer unix.Close(super)
 	// What anybody has seen in the status must hold after a crash, and so is in resume by then.
 	var unrecorded, unwritten error
 	if resume != nil {
-		unrecorded = d.replace(super, "resume", resume)
-		if unrecorded != nil && overwrite(super, "resume", resume) == nil {
-			unrecorded = nil
-		}
+		unrecorded = d.rewrite(super, "resume", resume)
 	}
 	if status != nil {
 		// Nobody gets past ok yet, so a status that was not there before need not come as a whole.
@@ -206,12 +216,35 @@ func (d *Dir) Complete(status, resume []byte) error {
 	return unwritten
 }
 
-// Resume reads supervise/resume.
-func (d *Dir) Resume() (Info, error) { return ReadResume(d.super) }
+// Announce rewrites supervise/resume between a decision and what comes of it, which Complete records. It is called
+// right after Locate, and what fails will fail again then.
+func (d *Dir) Announce(resume []byte) {
+	overwrite(unix.AT_FDCWD, filepath.Join(d.super, "resume"), resume)
+}
 
-// ReadResume reads the file resume of a supervise directory.
+// Resume reads supervise/resume.
+func (d *Dir) Resume() (Info, error) {
+	if d.fresh {
+		return Info{}, unix.ENOENT
+	}
+	line, err := readShort(filepath.Join(d.super, "resume"))
+	if err != nil {
+		return Info{}, err
+	}
+	return ParseInfo(line)
+}
+
+// ReadResume reads the file resume of a supervise directory that somebody else may be writing: what counts is what
+// is there twice.
 func ReadResume(super string) (Info, error) {
-	line, err := readShort(filepath.Join(super, "resume"))
+	path := filepath.Join(super, "resume")
+	line, err := readShort(path)
+	for range 3 {
+		before := line
+		if line, err = readShort(path); err != nil || bytes.Equal(line, before) {
+			break
+		}
+	}
 	if err != nil {
 		return Info{}, err
 	}
@@ -220,6 +253,10 @@ func ReadResume(super string) (Info, error) {
 
 // hold takes the lock and makes control, unless that was done, and opens the supervise directory.
 func (d *Dir) hold() (super int, err error) {
+	if d.super0 >= 0 {
+		super, d.super0 = d.super0, -1
+		return super, nil
+	}
 	if d.control >= 0 {
 		if super, err = d.openSuper(); err != nil {
 			return -1, &Unrecorded{&OpError{"open", d.super, err}}
@@ -256,6 +293,7 @@ func (d *Dir) hold() (super int, err error) {
 // nothing, as runit's users have it on read-only roots, the link's target is made.
 func (d *Dir) makeSuper() (fd int, err error) {
 	made := unix.Mkdir(d.super, 0o700)
+	d.fresh = made == nil
 	if made == unix.EEXIST {
 		made = d.makeTarget()
 	}
@@ -408,22 +446,46 @@ func holds(dirfd int, name string, content []byte) bool {
 	return err == nil && string(buf[:n]) == string(content)
 }
 
-// overwrite writes one line over the first one of a file that is there, which needs no space on a full disk. Within a
-// page it is done as a whole, whenever this process is killed; what stays behind it, nobody reads.
+// rewrite writes a line over a file, or makes one of it.
+func (d *Dir) rewrite(super int, name string, line []byte) error {
+	err := overwrite(super, name, line)
+	if err == unix.ENOENT {
+		err = createAt(super, name, line)
+	}
+	if err != nil {
+		err = d.replace(super, name, line)
+	}
+	return err
+}
+
+// inPlace is how much of a file is written at once, whenever this process is killed: within a page.
+const inPlace = 4096
+
+// overwrite writes a line over what a file holds. That needs no space on a full disk, and makes no file that takes
+// the place of another.
 func overwrite(dirfd int, name string, line []byte) error {
+	if len(line) > inPlace {
+		return unix.EFBIG
+	}
 	fd, err := openat(dirfd, name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
 	n, err := unix.Pwrite(fd, line, 0)
-	if err == nil && n < len(line) {
-		err = unix.ENOSPC
+	switch {
+	case err != nil:
+		return err
+	case n < len(line):
+		return unix.ENOSPC
+	case st.Size > int64(n): // what stays behind the line, nobody reads until it is cut off
+		return unix.Ftruncate(fd, int64(n))
 	}
-	if err == nil {
-		err = unix.Ftruncate(fd, int64(n))
-	}
-	return err
+	return nil
 }
 
 func writeAt(dirfd int, name string, content []byte) error {
@@ -492,7 +554,7 @@ func (d *Dir) openSame(path string) (int, error) {
 // Close gives the directory up: clients see that it is not supervised, and the lock is free. Nothing
 // is removed, as with daemontools' supervise. The caller has stopped reading Control.
 func (d *Dir) Close() {
-	for _, fd := range []*int{&d.control, &d.ok, &d.lock} {
+	for _, fd := range []*int{&d.control, &d.ok, &d.super0, &d.lock} {
 		if *fd >= 0 {
 			if fd == &d.lock {
 				// A child between its fork and its exec has it, too: closing ours is not enough.
