@@ -59,7 +59,7 @@ func (d *daemon) ours(i fsstate.Info) bool {
 // isAlive tells whether the process that was recorded in this world still is.
 func isAlive(i fsstate.Info) bool {
 	p, err := reaper.Look(i.Pid)
-	return err == nil && p.Start == i.Start
+	return err == nil && i.Is(p.Start)
 }
 
 // What a daemon records of itself.

@@ -19,8 +19,9 @@ type Info struct {
 	// World is the running system that pid belongs to: the boot and the PID namespace. Elsewhere, as after
 	// a reboot, the pid is a stranger's and what was wanted is over.
 	World    string       // world
-	Start    uint64       // start: when the process was started, in ticks since the boot, 0 if unknown
-	After    uint64       // after: a process that was started before this tick is not the one being started
+	Start    uint64       // start: when the process was started, in ticks since the boot; 0 if after and by say it
+	After    uint64       // after: the process was, or will be, started at this tick or later
+	By       uint64       // by: it was started by this tick, and had its pid then
 	Since    *tai64.Label // since: as in the status file
 	Leave    bool         // leave: 1 if supervision ends with the process
 	Term     bool         // term: 1 if the process was told to end and has not ended
@@ -40,6 +41,14 @@ type Info struct {
 	Cgroup string       // cgroup: the directory of the service's cgroup, if it has one
 	Cause  string       // cause: why the service does not run, free text
 	Note   string       // note: what else the administrator should know, free text
+}
+
+// Is tells whether the process that has the recorded pid now, and was started at that tick, is the recorded one.
+func (i *Info) Is(start uint64) bool {
+	if i.By != 0 {
+		return i.After <= start && start <= i.By
+	}
+	return start == i.Start
 }
 
 const infoVersion = "1"
@@ -86,6 +95,7 @@ func (i Info) Append(dst []byte) []byte {
 	add("format", i.Format.String())
 	add("world", i.World)
 	tick("start", i.Start)
+	tick("by", i.By)
 	tick("after", i.After)
 	label := func(key string, l *tai64.Label) {
 		if l != nil {
@@ -205,6 +215,8 @@ func (i *Info) set(key, value string) (err error) {
 		i.World = value
 	case "start":
 		i.Start, err = strconv.ParseUint(value, 10, 64)
+	case "by":
+		i.By, err = strconv.ParseUint(value, 10, 64)
 	case "after":
 		i.After, err = strconv.ParseUint(value, 10, 64)
 	case "since":

@@ -27,7 +27,7 @@ func (s *Supervisor) prepare() {
 		if !s.placed(&spec, path, def) {
 			return
 		}
-		if err := s.launch(spec, false, pipe, logger, &info, process{s, prepares}); err != nil {
+		if err := s.launch(spec, false, pipe, logger, &info, s.process(prepares)); err != nil {
 			s.postLater(func() { s.startFailed(fmt.Errorf("./start: %w", err), "") })
 		}
 	})

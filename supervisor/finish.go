@@ -25,7 +25,7 @@ func (s *Supervisor) finish() {
 		}
 		err := s.record.besides(s, &spec)
 		if err == nil {
-			err = s.launch(spec, quick, pipe, logger, &info, process{s, finishes})
+			err = s.launch(spec, quick, pipe, logger, &info, s.process(finishes))
 		}
 		if err != nil {
 			s.postLater(func() { s.finishFailed(err) })

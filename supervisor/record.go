@@ -17,9 +17,6 @@ type record struct {
 	dir    *fsstate.Dir
 	failed string // what was reported as not recorded, until it is
 
-	pid, starts int    // of the process whose start was looked up
-	start       uint64 // of it
-
 	group    *cgroup.Group
 	unwatch  func() // ends the waiting for the group to be empty
 	oomKills uint64 // of the group, as last seen
@@ -54,7 +51,6 @@ func (s *Supervisor) writeStatus(info bool) {
 func (r *record) write(s *Supervisor, status []byte, i *fsstate.Info) {
 	var info []byte
 	if i != nil {
-		i.Start = r.startOf(s, i)
 		info = i.Append(nil)
 	}
 	before := r.dir.Control()
@@ -63,17 +59,6 @@ func (r *record) write(s *Supervisor, status []byte, i *fsstate.Info) {
 		s.postLater(func() { s.listen(control) })
 	}
 	r.report(s, err)
-}
-
-// startOf is when the process that i tells of was started, in ticks since the boot.
-func (r *record) startOf(s *Supervisor, i *fsstate.Info) uint64 {
-	if i.Pid == 0 {
-		return 0
-	}
-	if r.pid != i.Pid || r.starts != *i.Starts {
-		r.pid, r.starts, r.start = i.Pid, *i.Starts, s.host.Reaper.StartTime(i.Pid)
-	}
-	return r.start
 }
 
 // retryRecord is how long it takes until what could not be recorded is tried again.
@@ -141,7 +126,9 @@ func (s *Supervisor) status() fsstate.Status {
 func (s *Supervisor) info() fsstate.Info {
 	i := s.lastEnd
 	i.Format = s.def.Format(s.host.Format)
-	i.Pid = s.pid
+	if i.Pid = s.pid; s.pid != 0 {
+		i.After, i.By = s.born.after, s.born.by
+	}
 	i.Phase = s.state.Phase.String()
 	i.Want = new(s.state.Want)
 	i.World = s.host.World

@@ -93,9 +93,11 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
 		return nil
 	}
 	if i.Pid != 0 {
-		p, err := reaper.Look(i.Pid)
-		if err == nil && p.Start == i.Start || s.host.Reaper.Kept(i.Pid) {
-			return &past{i, reaper.Process{Pid: i.Pid, Start: i.Start}}
+		if p, err := reaper.Look(i.Pid); err == nil && i.Is(p.Start) {
+			return &past{i, p}
+		}
+		if s.host.Reaper.Kept(i.Pid) {
+			return &past{i, reaper.Process{Pid: i.Pid}}
 		}
 	}
 	if i.Phase == Starting.String() || i.Phase == Finishing.String() {
@@ -157,7 +159,7 @@ func (s *Supervisor) resume(p past) {
 	}
 	if p.process.Pid != 0 {
 		var watch int
-		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s, kind})
+		watch, alive = s.host.Reaper.TakeOver(p.process.Pid, p.process.Start, process{s, kind, p.process.Start})
 		if alive && watch >= 0 {
 			s.host.WatchPid(p.process.Pid, watch, func(err error) {
 				s.host.Warn(s.Name, "cannot wait for the end of its process: %v; looking every second", err)
@@ -166,7 +168,7 @@ func (s *Supervisor) resume(p past) {
 	}
 	switch {
 	case alive:
-		s.pid = p.process.Pid
+		s.pid, s.born = p.process.Pid, ticks{p.process.Start, p.process.Start}
 		if kind == runs && p.process.Pid != i.Pid { // it was started, and nobody had the time to say so
 			s.starts++
 			s.since, s.started = tai64.FromTime(now), now

@@ -72,6 +72,7 @@ type Supervisor struct {
 	def      fsstate.Definition
 	control  int // supervise/control, or -1
 	pid      int
+	born     ticks
 	since    tai64.Label // of the last start or end, as the status has it
 	started  time.Time   // of the last start or attempt
 	deferred []Event
@@ -102,11 +103,11 @@ type Supervisor struct {
 	badFiles string      // what of the Definition was reported last
 	cleared  bool        // since the last start, Emptied was asked for
 	retrying bool        // Retry will be called
-	settled  bool        // it has been supervised for long enough to be complete
 	begun    bool        // the directory is taken up
 	ending   atomic.Bool // Stop was called
 
-	unlimited bool // limits have changed since the start that is under way was begun, perhaps after it has read them
+	takenUp   time.Time // when it was
+	unlimited bool      // limits have changed since the start that is under way was begun, perhaps after it has read them
 }
 
 // New returns a Supervisor that has not begun.
@@ -205,9 +206,9 @@ func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
 // taken says that the directory is supervised, and whether run is being executed already.
 func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, starting bool, before *past) {
 	s.definition(def, bad)
-	s.after(young, func() { s.settled = true })
 	s.begun = true
 	s.started = time.Now()
+	s.takenUp = s.started
 	switch {
 	case before != nil:
 		s.resume(*before)
@@ -483,7 +484,14 @@ func (s *Supervisor) release() {
 type process struct {
 	s *Supervisor
 	role
+	after uint64 // the tick when it was about to be started
 }
+
+// ticks are those between which a process was started.
+type ticks struct{ after, by uint64 }
+
+// process returns the owner of what is about to be started.
+func (s *Supervisor) process(r role) process { return process{s, r, reaper.Tick()} }
 
 // A role is what a process is for.
 type role uint8
@@ -495,8 +503,9 @@ const (
 )
 
 func (p process) Started(pid int) {
-	now := time.Now()
+	now, by := time.Now(), reaper.Tick()
 	p.s.postLater(func() { // by the step that forks
+		p.s.born = ticks{p.after, by}
 		switch p.role {
 		case finishes:
 			p.s.onFinishStarted(pid)
@@ -636,7 +645,7 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 		if !s.placed(&spec, path, def) {
 			return
 		}
-		execute := func() error { return s.launch(spec, quick, pipe, logger, info, process{s, runs}) }
+		execute := func() error { return s.launch(spec, quick, pipe, logger, info, s.process(runs)) }
 		if tellsReadiness(&def) {
 			execute = s.heard(&spec, def, quick, execute)
 		}
@@ -661,7 +670,7 @@ func (s *Supervisor) launch(spec reaper.Spec, quick bool, pipe *logpipe.Pipe, lo
 	execute := func() {
 		if info != nil {
 			info.After = reaper.Tick()
-			s.record.dir.Complete(nil, info.Append(nil)) // what fails is said when the start is recorded
+			s.record.dir.Announce(info.Append(nil))
 		}
 		err = s.execute(spec, pipe, logger, owner)
 	}
@@ -841,7 +850,7 @@ func (s *Supervisor) startFailed(err error, hint string) {
 	s.cause, s.early = text, nil
 	s.event(Event{Kind: StartFailed})
 	// A directory that is still being filled is none of the administrator's worries.
-	if !s.settled || s.reported == text {
+	if time.Since(s.takenUp) < young || s.reported == text {
 		return
 	}
 	s.reported = text

@@ -346,7 +346,7 @@ func TestFailureToStart(t *testing.T) {
 	if i := g.info(); i.Cause != "cannot start ./run: no such file or directory" || *i.Starts != 0 {
 		t.Errorf("resume is %+v", i)
 	}
-	h.do(func() { g.s.settled = true })
+	h.do(func() { g.s.takenUp = time.Time{} })
 
 	attempt := func() { // one more, and its end
 		t.Helper()
