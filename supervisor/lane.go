@@ -34,8 +34,17 @@ type Pool struct {
 	crews [stepKinds]crew
 	steps uint64 // that were run
 	lent  uint64 // bit i: Starters[i] has work
-	turns turns  // of the starts
 }
+
+// Where making the files of a service takes longer than slow, fileWorkers of them do so at a time. Where it does not,
+// they would be in each other's way.
+const (
+	fileWorkers = 2
+	slow        = 500 * time.Microsecond
+)
+
+// statusPatience is how long a status waits at most while services are being started.
+const statusPatience = time.Second
 
 // rouseEvery is after how many steps what they have posted is looked at.
 const rouseEvery = 16
@@ -45,9 +54,12 @@ type crew struct {
 	kind   stepKind
 	queue  []*Lane
 	active []*worker
+	pace   time.Duration // fileStep: what a step takes
+	turns  turns         // fileStep: of the Lanes; startStep: of the steps
 	watch  *time.Timer
-	silent int  // steps since Rouse was called
-	held   bool // nobody is hired until Work is called
+	silent int       // steps since Rouse was called
+	due    time.Time // statusStep: until when it waits for the others, since it does
+	held   bool      // nobody is hired until Work is called
 }
 
 type worker struct {
@@ -65,7 +77,7 @@ const (
 	startStep           // forks
 	groupStep           // makes a cgroup
 	lookStep            // reads
-	statusStep          // writes what a status says
+	statusStep          // writes what a status says, when others have done what they have to do
 	stepKinds
 )
 
@@ -143,19 +155,30 @@ func (l *Lane) add(s step) {
 		return
 	}
 	l.steps = append(l.steps, s)
-	if !l.busy {
+	if !l.busy || p.crews[statusStep].loses(l) {
 		l.busy = true
 		p.enqueue(l)
 	}
 }
 
+// crew is which crew the next step is for. A status that something waits for is as urgent as any file.
+func (l *Lane) crew() stepKind {
+	if l.steps[0].kind == statusStep && len(l.steps) > 1 {
+		return fileStep
+	}
+	return l.steps[0].kind
+}
+
 // enqueue gives the Lane to the crew that its next step is for. The lock is held.
 func (p *Pool) enqueue(l *Lane) {
-	c := &p.crews[l.steps[0].kind]
-	c.kind = l.steps[0].kind
+	kind := l.crew()
+	c := &p.crews[kind]
+	c.kind = kind
 	c.queue = append(c.queue, l)
 	switch {
 	case len(c.active) == 0 && c.held:
+	case kind == statusStep && p.waits():
+		p.keepWatch(c)
 	case len(c.active) < p.width(c):
 		p.hire(c)
 	case p.replace(c):
@@ -164,9 +187,48 @@ func (p *Pool) enqueue(l *Lane) {
 	}
 }
 
+// waits tells whether statuses are not to be written yet: until all services are started that are to be, what is
+// said of them can wait a moment.
+func (p *Pool) waits() bool {
+	if !p.crews[fileStep].occupied() && !p.crews[startStep].occupied() {
+		return false
+	}
+	c, now := &p.crews[statusStep], time.Now()
+	if c.due.IsZero() {
+		c.due = now.Add(statusPatience)
+	}
+	return now.Before(c.due)
+}
+
+// occupied tells whether there is work that gets on.
+func (c *crew) occupied() bool {
+	return len(c.queue) > 0 || slices.ContainsFunc(c.active, func(w *worker) bool { return !w.stuck() })
+}
+
+// relieve lets statuses be written that have waited long enough.
+func (p *Pool) relieve() {
+	if c := &p.crews[statusStep]; len(c.queue) > 0 && len(c.active) == 0 && !p.waits() {
+		p.hire(c)
+	}
+}
+
+// loses takes a Lane out of the queue, and tells whether it was in it.
+func (c *crew) loses(l *Lane) bool {
+	i := slices.Index(c.queue, l)
+	if i >= 0 {
+		c.queue = slices.Delete(c.queue, i, i+1)
+	}
+	return i >= 0
+}
+
 // width is how many workers a crew has at most.
 func (p *Pool) width(c *crew) int {
-	if c.kind == startStep {
+	switch c.kind {
+	case fileStep:
+		if c.pace > slow {
+			return fileWorkers
+		}
+	case startStep:
 		return max(1, len(p.Starters))
 	}
 	return 1
@@ -252,6 +314,7 @@ func (p *Pool) inspect(c *crew) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.watch = nil
+	p.relieve()
 	lent := slices.ContainsFunc(c.active, func(w *worker) bool { return w.relief != nil })
 	if len(c.active) == 0 || len(c.queue) == 0 && !lent {
 		return
@@ -269,22 +332,37 @@ func (p *Pool) work(c *crew, w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for slices.Contains(c.active, w) {
-		if len(c.queue) == 0 {
-			c.leave(w)
-			p.rouse(c)
+		if len(c.queue) == 0 || len(c.active) > p.width(c) || c.kind == statusStep && p.waits() {
+			p.done(c, w)
 			return
 		}
 		p.run(c, w, c.next())
 	}
 }
 
+// done lets a worker go that has nothing to do.
+func (p *Pool) done(c *crew, w *worker) {
+	c.leave(w)
+	if len(c.queue) == 0 {
+		c.due = time.Time{}
+	}
+	p.rouse(c)
+	p.relieve()
+}
+
 // run runs the steps of a Lane that are for this crew, and those for another one while that has nothing
 // else to do: handing over costs more than most steps. The lock is held but for the steps themselves.
 func (p *Pool) run(c *crew, w *worker, l *Lane) {
+	turn := uint64(0)
+	if c.kind == fileStep {
+		turn = c.turns.next()
+		defer c.turns.took(turn) // when what follows has been handed over
+	}
 	for left := len(l.steps); left > 0; left-- {
 		s := l.steps[0]
-		foreign := s.kind != c.kind
-		if foreign && len(p.crews[s.kind].active) > 0 || !s.quick && (w.relief != nil || w.lean && foreign) {
+		kind := l.crew()
+		foreign := kind != c.kind
+		if foreign && (len(p.crews[kind].active) > 0 || kind == statusStep && p.waits()) || !s.quick && (w.relief != nil || w.lean && foreign) {
 			p.enqueue(l)
 			return
 		}
@@ -295,12 +373,20 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
-		if s.kind == startStep {
-			l.turn = p.turns.next()
-		}
-		p.unlocked(l, run)
-		if s.kind == startStep {
-			p.turns.took(l.turn)
+		switch {
+		case s.kind == startStep:
+			starts := &p.crews[startStep].turns
+			l.turn = starts.next()
+			p.unlocked(l, run)
+			starts.took(l.turn)
+		case c.kind == fileStep:
+			var took time.Duration
+			p.unlocked(l, func() { run(); took = time.Since(w.since); c.turns.await(turn) })
+			if c.pace += (took - c.pace) / 8; len(c.queue) > 0 && len(c.active) < p.width(c) {
+				p.hire(c)
+			}
+		default:
+			p.unlocked(l, run)
 		}
 		if c.silent++; c.silent >= rouseEvery || !slices.Contains(c.active, w) {
 			p.rouse(c)

@@ -118,12 +118,6 @@ func TestStatusStepsAreMerged(t *testing.T) {
 		l.DoStatus(say("c"))
 		l.DoStatus(say("d"))
 		l.DoStatus(say("e"))
-		other := false
-		p.NewLane().DoStatus(func() { other = true }) // which has nothing to do with it, and waits for no step
-		synctest.Wait()
-		if !other {
-			t.Error("a status waits for the steps of another lane")
-		}
 		close(gate)
 		synctest.Wait()
 		if want := []string{"b", "step", "e"}; !slices.Equal(got, want) {
@@ -133,6 +127,78 @@ func TestStatusStepsAreMerged(t *testing.T) {
 		synctest.Wait()
 		if got[len(got)-1] != "f" {
 			t.Errorf("a status was merged with one that was written already: %q", got)
+		}
+	})
+}
+
+// TestStatusesWait while services are started, but neither for what is stuck nor for ever, and not where something
+// waits for them.
+func TestStatusesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		begun := time.Now()
+		var said, started, urgent time.Duration
+		const step, steps = 10 * time.Millisecond, 200
+		for range steps {
+			p.NewLane().DoStart(func() { time.Sleep(step) })
+		}
+		p.NewLane().DoStatus(func() { said = time.Since(begun) })
+		l := p.NewLane()
+		l.DoStatus(func() { urgent = time.Since(begun) })
+		l.DoStart(func() { started = time.Since(begun) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if urgent != 0 || started != steps*step {
+			t.Errorf("what a start waits for came after %v, and the start after %v", urgent, started)
+		}
+		if said < statusPatience || said > statusPatience+2*stuckAfter {
+			t.Errorf("a status waited for %v", said)
+		}
+		begun = time.Now()
+		p.NewLane().DoStart(func() { time.Sleep(step) })
+		p.NewLane().DoStatus(func() { said = time.Since(begun) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if said != step {
+			t.Errorf("a status waited for %v, and the start for %v", said, step)
+		}
+		begun = time.Now()
+		p.NewLane().Do(func() { time.Sleep(time.Minute) })
+		p.NewLane().DoStatus(func() { said = time.Since(begun) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if said > 2*stuckAfter {
+			t.Errorf("a status waited for %v where a step is stuck", said)
+		}
+	})
+}
+
+// TestSlowFiles: services whose files take long, at several places at a time, are started in order all the same.
+func TestSlowFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		begun := time.Now()
+		const each, lanes = 10 * time.Millisecond, 100
+		var order []int
+		var took time.Duration
+		for i := range lanes {
+			l := p.NewLane()
+			l.Do(func() {
+				time.Sleep(each - time.Duration(i%3)*time.Millisecond)
+				l.DoStart(func() {
+					l.Await()
+					order = append(order, i)
+					took = time.Since(begun)
+				})
+			})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(order) != lanes || !slices.IsSorted(order) {
+			t.Errorf("started in the order %v", order)
+		}
+		if took > lanes*each*3/4 {
+			t.Errorf("all were started after %v", took)
 		}
 	})
 }

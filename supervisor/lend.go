@@ -35,6 +35,7 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 		p.keepWatch(c)
 		for range lentSteps {
 			p.run(c, w, c.next())
+			yield() // to what was started: the rest is not as urgent
 			if !slices.Contains(c.active, w) {
 				return true
 			}
@@ -42,8 +43,7 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 				break
 			}
 		}
-		c.leave(w)
-		p.rouse(c)
+		p.done(c, w)
 	}
 	if len(c.queue) > 0 {
 		p.hire(c)
