@@ -20,7 +20,7 @@ const (
 	missingInterval = time.Second           // while there is no root
 	scanGap         = 10 * time.Millisecond // at least, between scans, however much changes
 	scanShare       = 4                     // and as many times as long as the last one took
-	tidyDelay       = 2 * time.Second
+	tidyDelay       = time.Second
 )
 
 // A scanner reads the root. An event is only a hint that it should.
@@ -201,19 +201,21 @@ const (
 
 // tidy gives back, when many services have been started, the memory that only that took.
 func (d *daemon) tidy() {
-	steps := d.host.Pool.Steps()
-	if d.scan.tidying || steps-d.scan.tidied < burst {
+	sc, pool := &d.scan, d.host.Pool
+	steps := pool.Steps()
+	if sc.tidying || steps-sc.tidied < burst && pool.Idle() {
 		return
 	}
-	d.scan.tidying = true
+	sc.tidying = true
 	d.host.After(tidyDelay, func() {
-		d.scan.tidying = false
-		if d.host.Pool.Steps()-steps > calm {
+		sc.tidying = false
+		switch now := pool.Steps(); {
+		case now-steps > calm:
 			d.tidy()
-			return
+		case now-sc.tidied >= burst:
+			sc.tidied = now
+			debug.FreeOSMemory()
 		}
-		d.scan.tidied = steps
-		debug.FreeOSMemory()
 	})
 }
 
