@@ -61,6 +61,7 @@ type daemon struct {
 	rootID    fsstate.ID
 	alone     bool // there is no root, only the command
 	home      *fsstate.Home
+	recording bool // the list of services will be written
 	entries   map[fsstate.ID]*entry
 	upgrading *upgrade // while a new program is asked whether it can take our place
 	scan      scanner

@@ -33,6 +33,7 @@ type entry struct {
 	name   string
 	path   string // name below the root
 	real   string // path without symbolic links, as it is watched; empty until it is known
+	former string // where an earlier upkeep has supervised it, if this one has not yet
 	seen   int    // the last scan that found it
 	gone   bool   // no longer listed
 	halted bool   // to be stopped and forgotten
@@ -115,6 +116,8 @@ type finding struct {
 	err     error // of looking
 	pipe    *logpipe.Pipe
 	pipeErr error
+	gone    bool // it was looked at as an entry that is no longer listed
+	lives   bool // then: an earlier upkeep has left it running
 }
 
 // prepare looks at the directory and takes it up, or lets it become complete first.
@@ -127,13 +130,15 @@ func (e *entry) prepare() {
 		}
 		e.pipe = logpipe.Inherit(filepath.Join(super, "logpipe"), h)
 	}
-	path, held := e.path, e.pipe
-	settled := time.Since(e.since) >= settleTime
+	name, path, held := e.name, e.path, e.pipe
+	gone := e.gone
+	settled := gone || time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
 	e.d.host.Pool.NewLane().DoLook(func() {
-		var f finding
+		f := finding{gone: gone}
 		f.Outline, f.err = fsstate.Sketch(path)
 		if f.err == nil {
+			f.lives = gone && e.d.host.Crashed && e.d.lives(f.Path, name)
 			if !f.Runnable {
 				e.d.watch.add(f.Path)
 			}
@@ -178,12 +183,25 @@ func (e *entry) prepared(f finding, settled bool) {
 		}
 		return
 	}
+	if e.pipe == nil {
+		e.pipe = f.pipe
+	}
+	if e.gone && !f.gone || f.err == unix.ENOENT {
+		if e.again(f.Path) {
+			return
+		}
+	}
+	if e.gone && !f.lives {
+		e.forget()
+		return
+	}
 	if f.err != nil {
 		e.report(0, e.name, fmt.Errorf("cannot take it up: %w", f.err))
 		e.retake()
 		return
 	}
-	e.real = f.Path
+	e.real, e.former = f.Path, ""
+	d.recordServices()
 	d.watch.directories[f.Path] = e
 	if f.Logged && !f.Program {
 		d.watch.directories[filepath.Join(f.Path, "log")] = e
@@ -192,9 +210,6 @@ func (e *entry) prepared(f finding, settled bool) {
 		e.waiting = true
 		d.host.After(settleTime-time.Since(e.since), e.complete)
 		return
-	}
-	if e.pipe == nil && f.pipe != nil {
-		e.pipe = f.pipe
 	}
 	if f.Logged && e.pipe == nil {
 		e.report(0, e.name, fmt.Errorf("%w; it is not taken up without its logger", f.pipeErr))
@@ -211,6 +226,23 @@ func (e *entry) prepared(f finding, settled bool) {
 	if e.logged && e.log == nil {
 		e.beginLog()
 	}
+	if e.gone {
+		e.left()
+	}
+}
+
+// again prepares an entry that has gone meanwhile, if an earlier upkeep has left its service running: at the path that
+// is known of the directory itself.
+func (e *entry) again(path string) bool {
+	if path == "" {
+		path, e.former = e.former, ""
+	}
+	if !e.d.host.Crashed || path == "" {
+		return false
+	}
+	e.path = path
+	e.prepare()
+	return true
 }
 
 // complete looks again at a directory that was not complete.
@@ -389,29 +421,30 @@ func (e *entry) removed() {
 	}
 	e.gone = true
 	switch {
-	case e.main == nil && e.log == nil:
+	case e.main != nil || e.log != nil:
+		e.left()
+	case !e.preparing && !e.again(e.real): // else prepared goes on
 		e.forget()
-	case e.d.Prune:
+	}
+}
+
+// left goes on with a service whose entry is gone.
+func (e *entry) left() {
+	if e.d.Prune {
 		e.d.messages.warn(e.name, "it was removed from %s; it is stopped", e.d.root)
 		e.halt()
-	default:
-		at := e.real
-		if at == "" {
-			at = e.path
-		}
-		if e.logged && !e.program {
-			at += " " + filepath.Join(at, "log")
-		}
-		e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)
-		e.d.recordRemoved()
+		return
 	}
+	at := e.real
+	if e.logged && !e.program {
+		at += " " + filepath.Join(at, "log")
+	}
+	e.d.messages.warn(e.name, "it was removed from %s; it is supervised until svc -dx %s", e.d.root, at)
 }
 
 func (e *entry) forget() {
 	delete(e.d.entries, e.id)
-	if e.gone {
-		e.d.recordRemoved()
-	}
+	e.d.recordServices()
 	e.d.groups.forget(e)
 	if e.real != "" {
 		e.d.watch.forget(e.real, e)

@@ -5,53 +5,69 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"upkeep/fsstate"
 )
 
-// recordRemoved lets an upkeep that is started after a crash find the services whose entries are gone.
-func (d *daemon) recordRemoved() {
-	if d.stop != nil {
+// recordDelay is how long the list of services waits for further changes.
+const recordDelay = time.Second
+
+// recordServices lets an upkeep that is started after a crash find the services whose entries are gone by then.
+func (d *daemon) recordServices() {
+	if d.stop != nil || d.recording {
 		return
 	}
+	d.recording = true
+	d.host.After(recordDelay, func() {
+		d.recording = false
+		switch {
+		case d.stop != nil:
+		case !d.scan.complete: // what an earlier upkeep has written is still to be read
+			d.recordServices()
+		default:
+			d.writeServices()
+		}
+	})
+}
+
+func (d *daemon) writeServices() {
 	var text []byte
 	for _, e := range d.sorted() {
-		if e.gone && e.real != "" {
+		if e.real != "" {
 			text = fmt.Appendf(text, "%q %q\n", e.name, e.real)
 		}
 	}
 	home := d.home
 	d.scan.lane.Do(func() {
-		if err := home.Write(fsstate.HomeRemoved, text); err != nil {
+		if err := home.Write(fsstate.HomeServices, text); err != nil {
 			d.messages.warn("", "%v; after a crash services whose entries are gone are not found again", err)
 		}
 	})
 }
 
-// findRemoved takes up the services that an earlier upkeep has gone on with although their entries were gone,
-// if they still run.
+// findRemoved takes up the services that an earlier upkeep has supervised and that still run, although their
+// entries are gone.
 func (d *daemon) findRemoved() {
 	if !d.host.Crashed {
 		return
 	}
-	home, world := d.home, d.host.World
+	home := d.home
 	d.scan.lane.Do(func() {
-		text, _ := home.Read(fsstate.HomeRemoved)
+		text, _ := home.Read(fsstate.HomeServices)
 		for line := range strings.Lines(string(text)) {
-			name, path, ok := parseRemoved(line)
+			name, path, ok := parseService(line)
 			if !ok {
 				continue
 			}
-			id, isDir, err := fsstate.Identify(path)
-			if err != nil || !isDir || !d.lives(path, name, world) {
-				continue
+			if id, isDir, err := fsstate.Identify(path); err == nil && isDir {
+				d.mail.postLater(func() { d.foundRemoved(name, path, id) })
 			}
-			d.mail.post(func() { d.foundRemoved(name, path, id) })
 		}
 	})
 }
 
-func parseRemoved(line string) (name, path string, ok bool) {
+func parseService(line string) (name, path string, ok bool) {
 	quoted, err := strconv.QuotedPrefix(line)
 	if err != nil {
 		return "", "", false
@@ -66,13 +82,13 @@ func parseRemoved(line string) (name, path string, ok bool) {
 }
 
 // lives tells whether the service or its logger was supervised and runs.
-func (d *daemon) lives(path, name, world string) bool {
+func (d *daemon) lives(path, name string) bool {
 	supers := []string{filepath.Join(path, "supervise"), filepath.Join(path, "log", "supervise")}
 	if d.State != "" {
 		supers = []string{filepath.Join(d.State, name, "supervise"), filepath.Join(d.State, name, "log", "supervise")}
 	}
 	for _, super := range supers {
-		if i, err := fsstate.ReadResume(super); err == nil && i.World == world && i.Pid != 0 && isAlive(i) {
+		if i, err := fsstate.ReadResume(super); err == nil && d.ours(i) && i.Pid != 0 && isAlive(i) {
 			return true
 		}
 	}
@@ -80,7 +96,13 @@ func (d *daemon) lives(path, name, world string) bool {
 }
 
 func (d *daemon) foundRemoved(name, path string, id fsstate.ID) {
-	if d.stop != nil || d.entries[id] != nil {
+	if d.stop != nil {
+		return
+	}
+	if e := d.entries[id]; e != nil {
+		if e.real == "" {
+			e.former = path
+		}
 		return
 	}
 	e := d.newEntry(name, path, id)

@@ -38,18 +38,23 @@ func (h *Home) Listen() (fd int, err error) {
 		return -1, &OpError{"open", h.path, err}
 	}
 	defer unix.Close(dir)
+	h.tidy() // before a client finds anybody to ask
 	if h.control, err = openFIFOAt(dir, h.path, "control", unix.O_RDWR); err != nil {
 		return -1, err
 	}
-	h.tidy()
 	return h.control, nil
 }
 
-// tidy removes what clients of an earlier daemon have left.
+// tidy removes what clients have left that wait no more.
 func (h *Home) tidy() {
 	left, _ := filepath.Glob(filepath.Join(h.path, replyPrefix+"*"))
 	for _, path := range left {
-		os.Remove(path)
+		fd, err := open(path, unix.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			os.Remove(path)
+			continue
+		}
+		unix.Close(fd)
 	}
 }
 

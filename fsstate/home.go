@@ -60,9 +60,9 @@ func (h *Home) Close() {
 
 // Files of a Home. All but removed are one line of an Info.
 const (
-	HomeStatus  = "status"  // the daemon: its pid, and phase up, or gone when it has ended as it should
-	HomeCommand = "command" // the main command
-	HomeRemoved = "removed" // services whose entries were removed while they were supervised, a path a line
+	HomeStatus   = "status"   // the daemon: its pid, and phase up, or gone when it has ended as it should
+	HomeCommand  = "command"  // the main command
+	HomeServices = "services" // what is supervised, a name and a path a line, whether its entry is there or not
 )
 
 // Read reads one of the files.

@@ -1,0 +1,95 @@
+package resume_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"upkeep/test/hardtimes/rig"
+	"upkeep/test/harness"
+)
+
+// linked makes a service whose entry is a link, and that knows nothing of it.
+func (h *house) linked(name string) (s *service, entry string) {
+	h.t.Helper()
+	s = &service{h.t, h, rig.Service(h.t, filepath.Join(h.top, "elsewhere"), name, sh("echo $$ >>starts", long))}
+	entry = filepath.Join(h.root, name)
+	if err := os.Symlink(s.dir, entry); err != nil {
+		h.t.Fatal(err)
+	}
+	return s, entry
+}
+
+// listed waits until an upkeep that comes after this one would know of the service.
+func (s *service) listed() {
+	s.t.Helper()
+	list := filepath.Join(s.h.root, ".upkeep", "services")
+	harness.Eventually(s.t, list+" names "+s.dir, func() bool { return strings.Contains(read(list), fmt.Sprintf("%q", s.dir)) })
+}
+
+// leaves tells it to leave, until it has.
+func (s *service) leaves(pid int) {
+	s.t.Helper()
+	harness.Eventually(s.t, s.dir+" is left", func() bool {
+		harness.Run(s.t, s.h.program, "svc", "-dx", s.dir)
+		_, code := harness.Run(s.t, s.h.program, "svok", s.dir)
+		return code == 100 && !rig.Alive(pid)
+	})
+}
+
+// TestRemoved: a service that runs is found again although its entry was removed before upkeep was killed, or while
+// nobody was there.
+func TestRemoved(t *testing.T) {
+	for _, while := range []bool{false, true} {
+		t.Run(fmt.Sprint(while), func(t *testing.T) {
+			h := newHouse(t)
+			s, entry := h.linked("web")
+			h.open()
+			pid := s.begun()
+			s.listed()
+			remove := func() {
+				if err := os.Remove(entry); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if while {
+				h.kill()
+				remove()
+				h.open()
+			} else {
+				remove()
+				h.EventuallySays("web", "it was removed from")
+				h.again()
+			}
+			h.EventuallySays("web", "it was removed from")
+			s.same(pid, 1)
+			s.leaves(pid)
+			h.ends(0)
+		})
+	}
+}
+
+// TestRemovedAtAnyTime: whenever the entry is removed while a new upkeep finds what runs, it is found.
+func TestRemovedAtAnyTime(t *testing.T) {
+	h := newHouse(t)
+	s, entry := h.linked("web")
+	for round := range 12 {
+		h.open()
+		pid := s.begun()
+		s.listed()
+		h.kill()
+		h.open()
+		time.Sleep(time.Duration(round) * 3 * time.Millisecond) // it need not hit anything
+		if err := os.Remove(entry); err != nil {
+			t.Fatal(err)
+		}
+		s.leaves(pid)
+		if err := os.Symlink(s.dir, entry); err != nil {
+			t.Fatal(err)
+		}
+		h.ends(0)
+	}
+}
