@@ -130,6 +130,18 @@ func numbers(s string) (list []int, err error) {
 	return list, nil
 }
 
+// root gives away the lock and the control of the root, or -1. It may be called on a nil Handover.
+func (h *Handover) root() (lock, control int) {
+	if h == nil {
+		return -1, -1
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lock, control = h.home[0], h.home[1]
+	h.home = [2]int{-1, -1}
+	return lock, control
+}
+
 // dir gives away what holds a supervise directory. It may be called on any goroutine, and on a nil Handover.
 func (h *Handover) dir(id fsstate.ID) (fsstate.Held, bool) {
 	if h == nil {

@@ -26,8 +26,8 @@ const lockPatience = time.Second
 
 // settle locks the root and learns how the last daemon of it has ended.
 func (d *daemon) settle() (err error) {
-	if h := d.handed; h != nil && h.home[0] >= 0 {
-		d.home = fsstate.KeepHome(d.homePath(), h.home[0], h.home[1])
+	if lock, control := d.handed.root(); lock >= 0 {
+		d.home = fsstate.KeepHome(d.homePath(), lock, control)
 		d.record(phaseUp)
 		return nil
 	}

@@ -34,7 +34,7 @@ type Dir struct {
 	ok      int // supervise/ok, for reading
 	held    func(ID) (Held, bool)
 
-	super0 int  // its supervise directory, until the first Complete with something to write; or -1
+	super0 int  // its supervise directory, until the first Complete with something to write or Settle; or -1
 	fresh  bool // it was made
 }
 
@@ -214,6 +214,14 @@ func (d *Dir) Complete(status, resume []byte) error {
 		unwritten = unrecorded
 	}
 	return unwritten
+}
+
+// Settle gives up what only taking the directory up has needed.
+func (d *Dir) Settle() {
+	if d.super0 >= 0 {
+		unix.Close(d.super0)
+		d.super0 = -1
+	}
 }
 
 // Announce rewrites supervise/resume between a decision and what comes of it, which Complete records. It is called
@@ -554,7 +562,8 @@ func (d *Dir) openSame(path string) (int, error) {
 // Close gives the directory up: clients see that it is not supervised, and the lock is free. Nothing
 // is removed, as with daemontools' supervise. The caller has stopped reading Control.
 func (d *Dir) Close() {
-	for _, fd := range []*int{&d.control, &d.ok, &d.super0, &d.lock} {
+	d.Settle()
+	for _, fd := range []*int{&d.control, &d.ok, &d.lock} {
 		if *fd >= 0 {
 			if fd == &d.lock {
 				// A child between its fork and its exec has it, too: closing ours is not enough.

@@ -168,6 +168,7 @@ func (s *Supervisor) Begin() {
 		if err == nil && before == nil {
 			err = dir.Complete(s.first(def))
 		}
+		dir.Settle()
 		if s.Watch != nil {
 			s.Watch()
 		}

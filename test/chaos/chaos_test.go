@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 100, "how many `rounds` there are, over all roots")
+	rounds = flag.Int("rounds", 1000, "how many `rounds` there are, over all roots")
 	seed   = flag.Uint64("seed", 1, "of the random numbers")
 )
 
@@ -89,8 +88,8 @@ func newWorld(t *testing.T, i int) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, top: top, root: filepath.Join(top, fmt.Sprintf("chaos%d-%d", os.Getpid(), i)),
-		mark: fmt.Sprintf("chaos-%d-%d", os.Getpid(), i), rand: rand.New(rand.NewPCG(*seed, uint64(i))),
+		t: t, top: top, root: filepath.Join(top, harness.UniqueName("chaos")),
+		number: i, rand: rand.New(rand.NewPCG(*seed, uint64(i))),
 		upkeep: harness.Bin(t, "upkeep"),
 	}
 	w.small()

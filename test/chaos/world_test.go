@@ -31,12 +31,13 @@ const (
 // A world is a root with the daemon on it, and what must hold of both.
 type world struct {
 	*rig.Upkeep
-	t                       *testing.T
-	top, root, mark, upkeep string
-	rand                    *rand.Rand
-	list                    []*service
-	full                    bool // the small file system is
-	did                     []string
+	t                 *testing.T
+	top, root, upkeep string
+	number            int
+	rand              *rand.Rand
+	list              []*service
+	full              bool // the small file system is
+	did               []string
 }
 
 // A service is seen from outside, with what is to be expected of it.
@@ -96,19 +97,12 @@ func (w *world) add(n int) {
 }
 
 func (s *service) logs() bool     { return s.n < logged }
-func (s *service) marker() string { return fmt.Sprintf("%05d%02d", s.w.seedMark(), s.n) }
+func (s *service) marker() string { return fmt.Sprintf("%05d%02d", s.w.number+1, s.n) }
 func (s *service) super() string  { return filepath.Join(s.dir, "supervise") }
-
-// seedMark tells the worlds of this process apart in numbers.
-func (w *world) seedMark() int {
-	n, _ := strconv.Atoi(w.mark[strings.LastIndexByte(w.mark, '-')+1:])
-	return n + 1
-}
 
 func (w *world) open() {
 	cmd := exec.Command(w.upkeep, "--stop-timeout=5s", w.root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = append(os.Environ(), "UPKEEP_TEST_CHAOS="+w.mark)
 	if dir := rig.OwnGroup(); dir != "" {
 		if g, err := os.Open(dir); err == nil {
 			defer g.Close()

@@ -5,6 +5,7 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -217,3 +218,6 @@ func WriteFile(t testing.TB, path, text string, mode os.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+// UniqueName begins with a word and is no other test's, in whatever PID namespace that runs.
+func UniqueName(word string) string { return fmt.Sprintf("%s%08x", word, rand.Uint32()) }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -38,9 +37,6 @@ func initHelper(args []string) {
 	os.Exit(99)
 }
 
-// serial makes names unique in this process.
-var serial atomic.Int64
-
 // A house is a root and the daemons on it, one after another.
 type house struct {
 	*rig.Upkeep
@@ -61,7 +57,7 @@ func newHouse(t *testing.T, options ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("resume%d-%d", os.Getpid(), serial.Add(1))
+	name := harness.UniqueName("resume")
 	h := &house{t: t, top: top, root: filepath.Join(top, name), program: harness.Bin(t, "upkeep"), options: options}
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)

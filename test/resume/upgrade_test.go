@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -276,4 +277,38 @@ func TestSignalsDuringUpgrade(t *testing.T) {
 	}
 	h.ends(0)
 	dies(t, pid)
+}
+
+// TestUpgradeLasts: what was handed over and taken is still held when the rest is given up, after ten seconds.
+func TestUpgradeLasts(t *testing.T) {
+	h := newHouse(t)
+	s := h.service("web", long)
+	log := h.service("logged", long)
+	log.logger()
+	h.open()
+	pid := s.begun()
+	log.begun()
+	h.listens()
+	h.upgrade()
+	held := func() (list []string) {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", h.Pid()))
+		for _, fd := range fds {
+			to, _ := os.Readlink(fd)
+			if name := filepath.Base(to); strings.HasPrefix(to, h.root) && slices.Contains([]string{"lock", "control", "ok", "logpipe"}, name) {
+				list = append(list, to)
+			}
+		}
+		return list
+	}
+	before := held()
+	if len(before) < 2+3*3+1 {
+		t.Errorf("it holds only %q", before)
+	}
+	time.Sleep(11 * time.Second)
+	if after := held(); len(after) != len(before) {
+		t.Errorf("it holds %q, and had %q", after, before)
+	}
+	ctlSays(t, h, "status")
+	s.same(pid, 1)
+	h.ends(0)
 }

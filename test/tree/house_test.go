@@ -33,7 +33,7 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	needGroups(t)
 	top := t.TempDir()
-	name := fmt.Sprintf("tree%d-%d", os.Getpid(), serial.Add(1))
+	name := harness.UniqueName("tree")
 	h := &house{t: t, top: top, name: name, root: filepath.Join(top, name), mark: "UPKEEP_TEST_TREE=" + top}
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)

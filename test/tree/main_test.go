@@ -108,7 +108,7 @@ func needGroups(t *testing.T) string {
 	if own == "" {
 		harness.Skip(t, "no unified cgroup hierarchy")
 	}
-	dir := filepath.Join(own, fmt.Sprintf("upkeep-probe-%d-%d", os.Getpid(), serial.Add(1)))
+	dir := filepath.Join(own, harness.UniqueName("upkeep-probe-"))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		harness.Skip(t, "no cgroup can be made: %v", err)
 	}
@@ -121,7 +121,7 @@ func needGroups(t *testing.T) string {
 // newGroup makes a group that ends with the test, and all that is in it.
 func newGroup(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(needGroups(t), fmt.Sprintf("upkeep-test-tree-%d-%d", os.Getpid(), serial.Add(1)))
+	dir := filepath.Join(needGroups(t), harness.UniqueName("upkeep-test-tree-"))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
