@@ -1,6 +1,9 @@
 package daemon
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // A mailbox is the queue of the daemon's one goroutine that owns all state. Who posts never waits, so
 // nothing can hold up the reaper or the goroutine that hears the letters.
@@ -22,6 +25,14 @@ func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 // post queues a function and wakes the goroutine.
 func (m *mailbox) post(f func()) {
 	m.postLater(f)
+	m.rouse()
+}
+
+// postFirst queues a function before all others, and wakes the goroutine.
+func (m *mailbox) postFirst(f func()) {
+	m.mu.Lock()
+	m.queue = slices.Insert(m.queue, 0, mail{run: f})
+	m.mu.Unlock()
 	m.rouse()
 }
 

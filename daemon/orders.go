@@ -15,7 +15,8 @@ func (d *daemon) listen() {
 	if err == nil {
 		err = d.host.Controls.Add(fd, func(batch []byte) {
 			text := string(batch)
-			d.mail.post(func() {
+			// Somebody waits for the answer, and a thousand services may be being taken up.
+			d.mail.postFirst(func() {
 				for line := range strings.Lines(text) {
 					if verb, reply, ok := fsstate.ParseOrder(line); ok {
 						d.order(verb, reply)

@@ -82,8 +82,10 @@ func (u *upgrade) Exited(e reaper.Exit) {
 			u.refuse(fmt.Sprintf("%s understands the handovers %q, and this is version %d", u.d.program, strings.TrimSpace(text), HandoverVersion))
 		default:
 			u.end()
+			u.d.upgrading = u // until this process is another one
 			u.d.say("executing " + u.d.program + " anew; every service goes on")
 			u.d.executeAnew(u.d.program, u.reply, 0)
+			u.d.upgrading = nil
 		}
 	})
 }
@@ -121,18 +123,25 @@ const quietTime = time.Second
 
 // executeAnew executes upkeep in place of this process. It returns if that fails, when all is as before.
 func (d *daemon) executeAnew(path, reply string, panics int) {
+	end := time.Now().Add(quietTime)
+	d.calm(end) // services may just be being taken up, and meanwhile clients are heard
 	d.host.Controls.Pause()
 	defer d.host.Controls.Resume()
-	for end := time.Now().Add(quietTime); d.busy() && time.Now().Before(end); {
-		d.mail.run()
-		time.Sleep(100 * time.Microsecond)
-	}
+	d.calm(end)
 	d.messages.flush(quietTime)
 	h := d.handover()
 	h.reply, h.panics = reply, panics
 	if err := h.execute(path); err != nil {
 		d.messages.warn("", "not executed anew: %v; everything goes on as before", err)
 		d.home.Refuse(reply, err.Error())
+	}
+}
+
+// calm goes on with what is under way until nothing is, or it is too late.
+func (d *daemon) calm(end time.Time) {
+	for d.busy() && time.Now().Before(end) {
+		d.mail.run()
+		time.Sleep(100 * time.Microsecond)
 	}
 }
 

@@ -35,11 +35,17 @@ type Process struct {
 
 // Look reads what is known of a process.
 func Look(pid int) (Process, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return Process{}, err
 	}
-	return parseStat(pid, stat)
+	defer unix.Close(fd)
+	var buf [1024]byte // twice as much as all its numbers can take
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return Process{}, err
+	}
+	return parseStat(pid, buf[:n])
 }
 
 // StartTime is when a process was started, in ticks since the boot.
