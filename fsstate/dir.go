@@ -216,6 +216,25 @@ func (d *Dir) Complete(status, resume []byte) error {
 	return unwritten
 }
 
+// SetDown makes or removes the file down of the service directory.
+func (d *Dir) SetDown(down bool) error {
+	path := filepath.Join(d.Locate(), "down")
+	if !down {
+		if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+			return &OpError{"remove", path, err}
+		}
+		return nil
+	}
+	fd, err := open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
+	if err != nil && err != unix.ENXIO && err != unix.EISDIR { // which count as down, too
+		return &OpError{"make", path, err}
+	}
+	if err == nil {
+		unix.Close(fd)
+	}
+	return nil
+}
+
 // Settle gives up what only taking the directory up has needed.
 func (d *Dir) Settle() {
 	if d.super0 >= 0 {

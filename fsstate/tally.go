@@ -1,6 +1,8 @@
 package fsstate
 
 import (
+	"path/filepath"
+
 	"golang.org/x/sys/unix"
 
 	"upkeep/tai64"
@@ -33,6 +35,15 @@ func AppendDeath(tally []byte, d Death, most int) []byte {
 		tally = append(tally[:0], tally[over:]...)
 	}
 	return tally
+}
+
+// ReadTally reads supervise/death_tally, of which the last most entries count, or nothing where it makes no sense.
+func (d *Dir) ReadTally(most int) []byte {
+	tally, err := readShort(filepath.Join(d.super, "death_tally"))
+	if err != nil || len(tally)%deathSize != 0 {
+		return nil
+	}
+	return tally[max(0, len(tally)-most*deathSize):]
 }
 
 // WriteTally replaces supervise/death_tally as a whole.

@@ -15,7 +15,8 @@ func (s *Supervisor) tell(events ...fsstate.Event) {
 
 func (r *record) tell(s *Supervisor, events ...fsstate.Event) {
 	var err error
-	if r.fifodir == "" {
+	if at := r.dir.Locate(); r.fifodir == "" || at != r.told {
+		r.told = at
 		r.fifodir, err = r.dir.MakeFifodir()
 	}
 	if err == nil {

@@ -410,6 +410,9 @@ func onLetter(s State, e Event) (State, []Action) {
 	if s.Phase == Finishing {
 		return whileFinishing(s, e)
 	}
+	if e.Letter == 'x' && e.Dialect == fsstate.Runit && s.running() { // runsv stops what it leaves
+		s.Leave, e.Letter = true, 'd'
+	}
 	record := Action{Kind: Record}
 	switch e.Letter {
 	case 'u':

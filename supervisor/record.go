@@ -28,6 +28,7 @@ type record struct {
 	socket   int       // to which run can say that it is ready, or 0
 	watching *watching // of what the trigger looks at
 	fifodir  fsstate.Fifodir
+	told     string // where the service directory was then
 	untold   string // what was reported of it
 }
 
@@ -167,11 +168,24 @@ func known(batch []byte) []byte {
 		switch c {
 		case 'u', 'd', 'o', 'x', '+', '=', 'L', 'l':
 			return false
-		case 'O', 'r', 'b', 'y', 'P', 'C', 'K': // s6's
+		case 'O', 'r', 'b', 'y', 'P', 'C', 'K', 'D', 'U', 'Q': // s6's
 			return false
 		}
 		return letterSignal(c) == 0 && !strings.Contains(failLetters, string(c))
 	})
+}
+
+// lasting makes a letter of s6's hold for the next time that the service is taken up, too: there is a file down after
+// D and Q, and none after U. It returns the letter for the present time.
+func (s *Supervisor) lasting(c byte) byte {
+	if s.begun && s.state.Phase != Gone {
+		s.lane.Do(func() {
+			if err := s.record.dir.SetDown(c != 'U'); err != nil {
+				s.postLater(func() { s.host.Warn(s.Name, "%v; the letter %c holds until it is next taken up", err, c) })
+			}
+		})
+	}
+	return map[byte]byte{'D': 'd', 'U': 'u', 'Q': 'O'}[c]
 }
 
 // Letters handles what a client wrote at once. A + sends the signals that follow to the process group,
@@ -191,6 +205,10 @@ func (s *Supervisor) Letters(batch string) {
 			target = s.log
 		case 'l':
 			target = s
+		case 'D', 'U', 'Q':
+			if target != nil {
+				target.event(Event{Kind: Letter, Letter: target.lasting(c)})
+			}
 		default:
 			if target != nil {
 				target.fail(c)

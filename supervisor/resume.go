@@ -19,6 +19,7 @@ type past struct {
 	info fsstate.Info
 	// process is the one that runs, as far as can be told without taking it over; its Pid is 0 if none does.
 	process reaper.Process
+	deaths  []byte // what supervise/death_tally says, where it counts
 }
 
 // Resume is the state of a service that an earlier upkeep has supervised, and what is to be done. i is what
@@ -88,20 +89,20 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
 		}
 		// The first start may have been its last act.
 		if p := s.find(dir, def, 0); p.Pid != 0 {
-			return &past{fsstate.Info{Phase: Up.String()}, p}
+			return &past{info: fsstate.Info{Phase: Up.String()}, process: p}
 		}
 		return nil
 	}
 	if i.Pid != 0 {
 		if p, err := reaper.Look(i.Pid); err == nil && i.Is(p.Start) {
-			return &past{i, p}
+			return &past{info: i, process: p}
 		}
 		if s.host.Reaper.Kept(i.Pid) {
-			return &past{i, reaper.Process{Pid: i.Pid}}
+			return &past{info: i, process: reaper.Process{Pid: i.Pid}}
 		}
 	}
 	if i.Phase == Starting.String() || i.Phase == Finishing.String() {
-		return &past{i, s.find(dir, def, i.After)}
+		return &past{info: i, process: s.find(dir, def, i.After)}
 	}
 	return &past{info: i}
 }

@@ -164,6 +164,9 @@ func (s *Supervisor) Begin() {
 		}
 		s.record = record{dir: dir, group: s.Group}
 		before := s.remember(dir, def)
+		if before != nil && def.Dialect == fsstate.S6 {
+			before.deaths = dir.ReadTally(def.MaxDeathTally)
+		}
 		starting := before == nil && !def.Down && !s.ending.Load()
 		if err == nil && before == nil {
 			err = dir.Complete(s.first(def))
@@ -219,7 +222,10 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 			s.writeStatus(true)
 		}
 	}
-	if def.Dialect == fsstate.S6 {
+	switch {
+	case before != nil:
+		s.deaths = before.deaths
+	case def.Dialect == fsstate.S6:
 		s.writeTally(nil)
 	}
 	s.tell(fsstate.EventTaken)

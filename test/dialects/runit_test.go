@@ -284,3 +284,35 @@ func TestSvWords(t *testing.T) {
 		await(t, "sv status", "status: 0 down: DIR: Ns, normally up\n", func() string { return sv(hard, "status") })
 	})
 }
+
+// TestSvLeaves: exit and its kin stop a service and end its supervision, which begins anew with the next look at the root.
+func TestSvLeaves(t *testing.T) {
+	both(t, runit, func(t *testing.T, s *stage) {
+		finish := "#!/bin/sh\necho $* >>finished\n"
+		web := s.service("web", server(t, ""), "finish", finish)
+		hard := s.service("hard", server(t, "ends=none"), "finish", finish)
+		s.open()
+		sv := func(v *service, words ...string) string {
+			out, code := harness.RunCmd(t, exec.Command(harness.Need(t, "sv")[0], append(words, v.dir)...))
+			return strings.TrimSpace(fmt.Sprintf("%d %s", code, v.plain(out)))
+		}
+		web.await("heard", "start\n")
+		hard.await("heard", "start\n")
+		heard := "start\n"
+		for _, step := range []struct{ word, says string }{
+			{"exit", "0"},
+			{"shutdown", "0 ok: down: DIR: runsv not running"},
+			{"force-shutdown", "0 ok: down: DIR: runsv not running"},
+		} {
+			if got := strings.Replace(sv(web, step.word), "ok: DIR", "ok: down: DIR", 1); got != step.says {
+				t.Errorf("sv %s says %q, want %q", step.word, got, step.says)
+			}
+			heard += "TERM\nstart\n"
+			web.await("heard", heard)
+		}
+		if got, want := sv(hard, "-w", "1", "force-shutdown"), "1 kill: run: DIR: (pid P) Ns, want down, got TERM"; got != want {
+			t.Errorf("sv force-shutdown says %q, want %q", got, want)
+		}
+		hard.await("heard", "start\nTERM\nstart\n")
+	})
+}

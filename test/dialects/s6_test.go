@@ -2,6 +2,7 @@ package dialects_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -238,5 +239,35 @@ func TestS6Paths(t *testing.T) {
 		if v.text("env/COLOUR") != "green\n" || v.text("checked") != "" || !rig.Alive(pid) {
 			t.Error("data or env were touched")
 		}
+	})
+}
+
+// TestS6Lasting: D, U and Q hold for the next time that the service is taken up, too.
+func TestS6Lasting(t *testing.T) {
+	both(t, s6, func(t *testing.T, s *stage) {
+		v := s.service("web", server(t, "ends=TERM"), "down-signal", "TERM\n")
+		s.open()
+		v.await("heard", "start\n")
+		down := func(there bool) {
+			t.Helper()
+			harness.Eventually(t, fmt.Sprintf("that there is a file down is %v", there), func() bool {
+				_, err := os.Lstat(v.path("down"))
+				return (err == nil) == there
+			})
+		}
+		down(false)
+		v.s6svc("-D")
+		v.await("heard", "start\nTERM\n")
+		down(true)
+		await(t, "s6-svstat", "down (exitcode 0) N seconds, ready N seconds", v.s6svstat)
+		v.s6svc("-U")
+		v.await("heard", "start\nTERM\nstart\n")
+		down(false)
+		await(t, "s6-svstat", "up (pid P) N seconds", v.s6svstat)
+		v.s6svc("-Q")
+		down(true)
+		await(t, "s6-svstat", "up (pid P) N seconds, normally down, want down", v.s6svstat)
+		v.s6svc("-t")
+		await(t, "s6-svstat", "down (exitcode 0) N seconds, ready N seconds", v.s6svstat)
 	})
 }
