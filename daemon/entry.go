@@ -164,10 +164,14 @@ func (f *finding) openPipe(path, superDir string) {
 	}
 }
 
-// linkState makes DIR/NAME of --state serve clients as the service directory: they look for down there.
+// linkState makes DIR/NAME of --state serve clients as the service directory: they look there for what is down, and
+// whether it says that it is ready.
 func linkState(dir, path string) {
-	if os.MkdirAll(dir, 0o755) == nil {
-		os.Symlink(filepath.Join(path, "down"), filepath.Join(dir, "down"))
+	if os.MkdirAll(dir, 0o755) != nil {
+		return
+	}
+	for _, name := range []string{"down", "notification-fd", "notify-socket"} {
+		os.Symlink(filepath.Join(path, name), filepath.Join(dir, name))
 	}
 }
 
