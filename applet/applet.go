@@ -96,7 +96,7 @@ func Main(args []string) int {
 		return exitTemporary
 	}
 	if len(args) > 0 && args[0] == daemon.ProbeName {
-		fmt.Println(daemon.HandoverVersion)
+		fmt.Println(daemon.Handovers)
 		return exitOK
 	}
 	if len(args) == 0 { // execve allows it

@@ -22,8 +22,12 @@ import (
 // the descriptor from which it reads its Handover.
 const handoverVar = "UPKEEP_HANDOVER"
 
-// HandoverVersion is that of what is handed over. A program that knows another one is not executed.
-const HandoverVersion = 1
+// HandoverVersion is that of what is handed over and of supervise/resume. A program that does not understand it is
+// not executed. Since version 2 resume says between which ticks a process was started, and no longer when.
+const HandoverVersion = 2
+
+// Handovers are the versions that this program understands.
+const Handovers = "1 2"
 
 // A Handover is what a process keeps when it executes upkeep anew in its own place, a new version or the
 // same one after a panic: its descriptors, and what it knows of itself. What it knows of services is on disk.

@@ -243,10 +243,13 @@ func (d *Dir) Settle() {
 	}
 }
 
-// Announce rewrites supervise/resume between a decision and what comes of it, which Complete records. It is called
-// right after Locate, and what fails will fail again then.
+// Announce rewrites supervise/resume between a decision and what comes of it, which Complete records. What fails
+// will fail again then.
 func (d *Dir) Announce(resume []byte) {
-	overwrite(unix.AT_FDCWD, filepath.Join(d.super, "resume"), resume)
+	if super, err := d.openSuper(); err == nil {
+		overwrite(super, "resume", resume)
+		unix.Close(super)
+	}
 }
 
 // Resume reads supervise/resume.

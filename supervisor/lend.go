@@ -35,7 +35,9 @@ func (p *Pool) Work(relief func()) (relieved bool) {
 		p.keepWatch(c)
 		for range lentSteps {
 			p.run(c, w, c.next())
+			p.mu.Unlock()
 			yield() // to what was started: the rest is not as urgent
+			p.mu.Lock()
 			if !slices.Contains(c.active, w) {
 				return true
 			}
