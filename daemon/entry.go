@@ -270,7 +270,7 @@ func (e *entry) beginMain() {
 	super, _ := e.superDirs()
 	group := e.groups.main
 	e.main = supervisor.New(e.d.host, supervisor.Config{
-		Name: e.name, Label: e.name, Path: e.path, Super: super,
+		Name: e.name, Label: e.name, Path: e.path, Real: e.real, Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Group: group,
 		Watch: e.watching(e.real, group != nil), Order: e.d.sequence.of(e),
 	}, supervisor.Events{
@@ -293,11 +293,13 @@ func (e *entry) released() {
 }
 
 // logPath is the directory that the logger runs in.
-func (e *entry) logPath() string {
+func (e *entry) logPath() string { return e.logPathIn(e.path) }
+
+func (e *entry) logPathIn(dir string) string {
 	if e.program {
-		return e.path
+		return dir
 	}
-	return filepath.Join(e.path, "log")
+	return filepath.Join(dir, "log")
 }
 
 func (e *entry) beginLog() {
@@ -311,7 +313,7 @@ func (e *entry) beginLog() {
 		super = filepath.Join(main, "log")
 	}
 	e.log = supervisor.New(e.d.host, supervisor.Config{
-		Name: e.name + "/log", Label: "log", Path: e.logPath(), Super: super,
+		Name: e.name + "/log", Label: "log", Path: e.logPath(), Real: e.logPathIn(e.real), Super: super,
 		Stdin: unix.Stdin, Stdout: unix.Stdout, Pipe: e.pipe, Logger: true, LogProgram: e.program, Group: group,
 		Watch: watch,
 	}, supervisor.Events{

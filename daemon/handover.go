@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"strconv"
@@ -168,6 +169,17 @@ func (h *Handover) pipe(id fsstate.ID) (logpipe.Held, bool) {
 	p, there := h.pipes[id]
 	delete(h.pipes, id)
 	return p, there
+}
+
+// passOn gives to another Handover what nobody has asked for. It may be called on a nil Handover.
+func (h *Handover) passOn(to *Handover) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.Copy(to.dirs, h.dirs)
+	maps.Copy(to.pipes, h.pipes)
 }
 
 // descriptors lists all of them.

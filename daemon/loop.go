@@ -1,16 +1,14 @@
 package daemon
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
 // A mailbox is the queue of the daemon's one goroutine that owns all state. Who posts never waits, so
 // nothing can hold up the reaper or the goroutine that hears the letters.
 type mailbox struct {
-	mu    sync.Mutex
-	queue []mail
-	wake  chan struct{} // holds one token while the queue is not empty
+	mu     sync.Mutex
+	urgent []func() // called before what is in the queue
+	queue  []mail
+	wake   chan struct{} // holds one token while anything is posted
 }
 
 // mail is what to call. short, unless nil, is tried in its place by who has few descriptors: it uses none,
@@ -31,7 +29,7 @@ func (m *mailbox) post(f func()) {
 // postFirst queues a function before all others, and wakes the goroutine.
 func (m *mailbox) postFirst(f func()) {
 	m.mu.Lock()
-	m.queue = slices.Insert(m.queue, 0, mail{run: f})
+	m.urgent = append(m.urgent, f)
 	m.mu.Unlock()
 	m.rouse()
 }
@@ -50,7 +48,7 @@ func (m *mailbox) postEnd(short func() bool, f func()) {
 func (m *mailbox) empty() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.queue) == 0
+	return len(m.queue)+len(m.urgent) == 0
 }
 
 // rouse wakes the goroutine.
@@ -65,7 +63,7 @@ func (m *mailbox) rouse() {
 func (m *mailbox) rouseForAny() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.queue) == 0 {
+	if len(m.queue)+len(m.urgent) == 0 {
 		return false
 	}
 	m.rouse()
@@ -77,6 +75,7 @@ func (m *mailbox) rouseForAny() bool {
 func (m *mailbox) run() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.hurry()
 	for n := len(m.queue); n > 0 && len(m.queue) > 0; n-- {
 		one := m.queue[0]
 		m.queue[0] = mail{}
@@ -84,6 +83,16 @@ func (m *mailbox) run() {
 			m.queue = nil
 		}
 		m.unlocked(func() bool { one.run(); return true })
+		m.hurry()
+	}
+}
+
+// hurry calls what is urgent.
+func (m *mailbox) hurry() {
+	for len(m.urgent) > 0 {
+		f := m.urgent[0]
+		m.urgent = m.urgent[1:]
+		m.unlocked(func() bool { f(); return true })
 	}
 }
 

@@ -180,6 +180,7 @@ func (d *daemon) handover() *Handover {
 	if c := d.command; c != nil && c.running && c.pid != 0 {
 		h.command = reaper.Process{Pid: c.pid, Start: d.host.Reaper.StartTime(c.pid)}
 	}
+	d.handed.passOn(h)
 	for _, e := range d.entries {
 		for _, s := range e.supervisors() {
 			if id, held, ok := s.Held(); ok {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -23,6 +24,7 @@ type Config struct {
 	Name  string // in messages: the name of the directory entry, with /log for a logger
 	Label string // as daemontools' supervise would have been given it: NAME, or log for a logger
 	Path  string // of the service directory
+	Real  string // the same without symbolic links, as it was found; what runs there is resumed though Path is gone
 	Super string // of its supervise directory; empty for the place that SUPERVISEDIR gives
 
 	// Stdin and Stdout are what run gets, unless it reads or writes Pipe: a logger has it as stdin, a
@@ -158,6 +160,10 @@ func (s *Supervisor) Begin() {
 	s.lane.Do(func() {
 		def, bad := s.read(path)
 		dir, err := fsstate.TakeHeld(path, super, nil, s.host.Held)
+		if errors.Is(err, unix.ENOENT) && s.host.Crashed && s.Real != "" {
+			def, bad = s.read(s.Real)
+			dir, err = fsstate.TakeHeld(s.Real, super, nil, s.host.Held)
+		}
 		if dir == nil {
 			s.postLater(func() { s.events.Refused(err) })
 			return

@@ -32,6 +32,7 @@ func TestChaos(t *testing.T) {
 			w := newWorld(t, i)
 			t.Cleanup(func() {
 				if t.Failed() {
+					w.explain()
 					t.Logf("repeat it with -seed=%d -rounds=%d; what was done last: %q", *seed, *rounds, w.did[max(0, len(w.did)-40):])
 				}
 			})
@@ -60,8 +61,9 @@ func (w *world) suffer() {
 		w.Wait()
 		w.open()
 	case n < 5:
-		w.do("upgrade", nil)
-		w.upgrade()
+		how := []string{"upgrade", "USR1"}[w.rand.IntN(2)]
+		w.do(how, nil)
+		w.upgrade(how)
 	case n < 8:
 		w.do("kill service", s)
 		s.killed()

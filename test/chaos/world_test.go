@@ -112,8 +112,20 @@ func (w *world) open() {
 	w.Upkeep = rig.Start(w.t, cmd)
 }
 
+// resumed is how often this daemon was executed anew, or -1 if it does not say so now.
+func (w *world) resumed() int {
+	out, _ := harness.Run(w.t, w.upkeep, "ctl", "status", w.root)
+	for line := range strings.Lines(out) {
+		if n, ok := strings.CutPrefix(line, "resumed "); ok {
+			times, _ := strconv.Atoi(strings.TrimSpace(n))
+			return times
+		}
+	}
+	return -1
+}
+
 // upgrade executes the daemon anew under clients that must not be refused.
-func (w *world) upgrade() {
+func (w *world) upgrade(how string) {
 	s := w.list[0]
 	harness.Eventually(w.t, "svok says so", func() bool { return exec.Command(w.upkeep, "svok", s.dir).Run() == nil })
 	done, failed := make(chan bool), make(chan string, 1)
@@ -131,7 +143,15 @@ func (w *world) upgrade() {
 			}
 		}
 	}()
+	before := -1
+	if how == "USR1" {
+		harness.Eventually(w.t, "the daemon says how it is", func() bool { before = w.resumed(); return before >= 0 })
+		w.Process.Process.Signal(syscall.SIGUSR1)
+	}
 	harness.Eventually(w.t, "the daemon is upgraded", func() bool {
+		if how == "USR1" {
+			return w.resumed() > before
+		}
 		out, code := harness.Run(w.t, w.upkeep, "ctl", "upgrade", w.root)
 		if code != 0 && !strings.Contains(out, "no upkeep supervises it") {
 			w.t.Fatalf("upgrade: %d: %s", code, out)
@@ -340,6 +360,19 @@ func (s *service) holds() {
 func (s *service) status() any {
 	st, ok := rig.StatusOf(s.super())
 	return fmt.Sprintf("%+v %v", st, ok)
+}
+
+// explain says how everything is after a failure.
+func (w *world) explain() {
+	for _, s := range w.list {
+		info, _ := os.ReadFile(filepath.Join(s.super(), "resume"))
+		w.t.Logf("%s: present %v, want %c, held %v, status %v, resume %s", filepath.Base(s.dir), s.present, s.want, s.held(), s.status(), info)
+		for _, pid := range s.processes() {
+			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+			w.t.Logf("%s %s", stat, group)
+		}
+	}
 }
 
 // agrees tells whether the status is the truth and can be read, where it can be written.
