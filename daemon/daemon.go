@@ -122,7 +122,7 @@ func newMachinery(c Config) (*machinery, error) {
 		Env: withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors
-	m.host.Reaper.Prepare()
+	m.host.Reaper.Prepare(handed.descriptors())
 	for range starters {
 		if hand := m.host.Reaper.Hand(); hand != nil {
 			m.host.Pool.Starters = append(m.host.Pool.Starters, hand.Take)

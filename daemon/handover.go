@@ -182,10 +182,18 @@ func (h *Handover) passOn(to *Handover) {
 	maps.Copy(to.pipes, h.pipes)
 }
 
-// descriptors lists all of them.
-func (h *Handover) descriptors() (list []int) {
+// descriptors lists all of them. It may be called on a nil Handover.
+func (h *Handover) descriptors() []int {
+	if h == nil {
+		return nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.all()
+}
+
+// all is called with the lock held.
+func (h *Handover) all() (list []int) {
 	list = append(list, h.home[:]...)
 	for _, d := range h.dirs {
 		list = append(list, d.Lock, d.Control, d.OK)
@@ -198,11 +206,16 @@ func (h *Handover) descriptors() (list []int) {
 
 // close gives up what nobody has asked for.
 func (h *Handover) close() {
-	for _, fd := range h.descriptors() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, fd := range h.all() {
 		if fd > unix.Stderr {
 			unix.Close(fd)
 		}
 	}
+	clear(h.dirs)
+	clear(h.pipes)
+	h.home = [2]int{-1, -1}
 }
 
 // execute executes the program at path in place of this process, and returns only if that fails. It runs

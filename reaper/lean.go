@@ -35,11 +35,12 @@ func settle() (int, error) {
 }
 
 // Prepare makes starting many processes fast. It is called once, before the process opens what it will
-// have many of; what is open then stays open to the threads of Aside and of a Hand. Without it, or where the
-// kernel refuses, everything works, if more slowly.
-func (r *Reaper) Prepare() {
+// have many of; what is open then stays open to the threads of Aside and of a Hand, but for what is foreign to
+// them: what an earlier program in this process has left open. Without it, or where the kernel refuses, everything
+// works, if more slowly.
+func (r *Reaper) Prepare(foreign []int) {
 	if first, err := settle(); err == nil {
-		r.lasting = first
+		r.lasting, r.foreign = first, foreign
 	}
 }
 
@@ -53,8 +54,21 @@ func (r *Reaper) Prepare() {
 func (r *Reaper) Aside(f func(lean bool)) {
 	aside(func() {
 		listen() // to SIGCHLD
-		f(r.lasting > 0 && unix.CloseRange(uint(r.lasting), math.MaxInt32, unix.CLOSE_RANGE_UNSHARE) == nil)
+		f(r.unshare())
 	})
+}
+
+// unshare gives the calling thread a table of descriptors of its own, with few in it.
+func (r *Reaper) unshare() bool {
+	if r.lasting == 0 || unix.CloseRange(uint(r.lasting), math.MaxInt32, unix.CLOSE_RANGE_UNSHARE) != nil {
+		return false
+	}
+	for _, fd := range r.foreign {
+		if fd > unix.Stderr && fd < r.lasting {
+			unix.Close(fd)
+		}
+	}
+	return true
 }
 
 // A Hand does one thing after another on a thread of Aside's, until End. A nil one does nothing.

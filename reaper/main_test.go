@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("GORACE", quickExit[len("GORACE="):])
-	children.Prepare()
+	children.Prepare(nil)
 	go sweep()
 	os.Exit(m.Run())
 }

@@ -36,7 +36,8 @@ type Owner interface {
 
 // A Reaper is the parent of every process that it starts, and guards those that it takes over. The zero value is ready.
 type Reaper struct {
-	lasting int // descriptors from here on are opened after Prepare; 0 without it
+	lasting int   // descriptors from here on are opened after Prepare; 0 without it
+	foreign []int // those before that which are none of those threads' that fork
 	probe   sync.Once
 	bears   bool // children can be born in a cgroup; known after probe
 

@@ -315,6 +315,10 @@ func (p *Pool) inspect(c *crew) {
 	defer p.mu.Unlock()
 	c.watch = nil
 	p.relieve()
+	if c.kind == statusStep && len(c.queue) > 0 && len(c.active) == 0 { // what it waits for may get stuck
+		p.keepWatch(c)
+		return
+	}
 	lent := slices.ContainsFunc(c.active, func(w *worker) bool { return w.relief != nil })
 	if len(c.active) == 0 || len(c.queue) == 0 && !lent {
 		return

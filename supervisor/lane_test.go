@@ -170,6 +170,15 @@ func TestStatusesWait(t *testing.T) {
 		if said > 2*stuckAfter {
 			t.Errorf("a status waited for %v where a step is stuck", said)
 		}
+		begun = time.Now()
+		p.NewLane().DoStart(func() { time.Sleep(stuckAfter - step) })
+		p.NewLane().DoStart(func() { time.Sleep(time.Minute) })
+		p.NewLane().DoStatus(func() { said = time.Since(begun) })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if said > 2*stuckAfter {
+			t.Errorf("a status waited for %v where a later step is stuck", said)
+		}
 	})
 }
 

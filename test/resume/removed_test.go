@@ -93,3 +93,29 @@ func TestRemovedAtAnyTime(t *testing.T) {
 		h.ends(0)
 	}
 }
+
+// TestLeftAfterUpgrades: nothing of a service that is left after an upgrade is still open, on whatever thread.
+func TestLeftAfterUpgrades(t *testing.T) {
+	h := newHouse(t)
+	h.open()
+	h.listens()
+	type linked struct {
+		s     *service
+		entry string
+		pid   int
+	}
+	var all []linked
+	for i := range 8 {
+		s, entry := h.linked(fmt.Sprint("web", i)) // one after another, so that no descriptor below theirs is free
+		all = append(all, linked{s, entry, s.begun()})
+	}
+	h.upgrade()
+	for _, l := range all {
+		l.s.same(l.pid, 1)
+		if err := os.Remove(l.entry); err != nil {
+			t.Fatal(err)
+		}
+		l.s.leaves(l.pid)
+	}
+	h.ends(0)
+}
