@@ -91,6 +91,7 @@ func (d *daemon) found(name string, id fsstate.ID) {
 func (d *daemon) newEntry(name, path string, id fsstate.ID) *entry {
 	e := &entry{d: d, id: id, since: time.Now(), name: name, path: path, seen: d.scan.number}
 	d.entries[id] = e
+	d.scan.grown = true
 	d.groups.of(e)
 	return e
 }

@@ -37,6 +37,7 @@ type scanner struct {
 	complete  bool   // a scan has been completed
 	tidied    uint64 // the steps of the pool when memory was last tidied
 	tidying   bool
+	grown     bool // entries have come since that was thought of
 }
 
 func newScanner(d *daemon) scanner {
@@ -203,10 +204,10 @@ const (
 func (d *daemon) tidy() {
 	sc, pool := &d.scan, d.host.Pool
 	steps := pool.Steps()
-	if sc.tidying || steps-sc.tidied < burst && pool.Idle() {
+	if sc.tidying || steps-sc.tidied < burst && !sc.grown {
 		return
 	}
-	sc.tidying = true
+	sc.tidying, sc.grown = true, false
 	d.host.After(tidyDelay, func() {
 		sc.tidying = false
 		switch now := pool.Steps(); {
