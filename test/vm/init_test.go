@@ -28,7 +28,7 @@ func TestEnd(t *testing.T) {
 		{"QUIT", "kill -QUIT 1", "upkeep: powering off", powerDown},
 		{"INT", "kill -INT 1", "upkeep: restarting", restart},
 		{"ctrl-alt-del", "", "upkeep: restarting", restart},
-		{"INT then TERM", "kill -INT 1; kill -TERM 1", "upkeep: powering off", powerDown},
+		{"INT then TERM", "trap '' TERM; kill -INT 1; kill -TERM 1; exit", "upkeep: powering off", powerDown},
 	} {
 		t.Run(order.name, func(t *testing.T) {
 			m := boot(t, hardware{initramfs: initramfs(t, asInit(t, tree{
