@@ -34,8 +34,8 @@ type Dir struct {
 	ok      int // supervise/ok, for reading
 	held    func(ID) (Held, bool)
 
-	super0 int  // its supervise directory, until the first Complete with something to write or Settle; or -1
-	fresh  bool // it was made
+	superFD int  // its supervise directory, until the first Complete with something to write or Settle; or -1
+	fresh   bool // it was made
 }
 
 // An ID is what a directory is, whatever it is called.
@@ -84,7 +84,7 @@ func locate(path, superDir string) (*Dir, error) {
 	if err != nil {
 		return nil, &OpError{"chdir to", path, errnoOf(err)}
 	}
-	d := &Dir{path: real, super: superDir, lock: -1, control: -1, ok: -1, super0: -1}
+	d := &Dir{path: real, super: superDir, lock: -1, control: -1, ok: -1, superFD: -1}
 	if d.super == "" {
 		d.super = SuperviseDir(os.Getenv, real)
 	}
@@ -190,7 +190,7 @@ func (d *Dir) Complete(status, resume []byte) error {
 		return err
 	}
 	if status == nil && resume == nil {
-		d.super0 = super
+		d.superFD = super
 		return nil
 	}
 	defer unix.Close(super)
@@ -237,9 +237,9 @@ func (d *Dir) SetDown(down bool) error {
 
 // Settle gives up what only taking the directory up has needed.
 func (d *Dir) Settle() {
-	if d.super0 >= 0 {
-		unix.Close(d.super0)
-		d.super0 = -1
+	if d.superFD >= 0 {
+		unix.Close(d.superFD)
+		d.superFD = -1
 	}
 }
 
@@ -283,8 +283,8 @@ func ReadResume(super string) (Info, error) {
 
 // hold takes the lock and makes control, unless that was done, and opens the supervise directory.
 func (d *Dir) hold() (super int, err error) {
-	if d.super0 >= 0 {
-		super, d.super0 = d.super0, -1
+	if d.superFD >= 0 {
+		super, d.superFD = d.superFD, -1
 		return super, nil
 	}
 	if d.control >= 0 {
