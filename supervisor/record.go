@@ -45,7 +45,7 @@ func (s *Supervisor) writeStatus(info bool) {
 	}
 	s.lane.DoStatus(func() { s.record.write(s, status, i) })
 	if by := s.logged; by != nil && by.log == s && by.begun && by.state.Phase != Gone {
-		by.writeStatus(false)
+		by.writeStatus(true) // one that waits, and is made pointless, may have been with info
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Supervisor) SetLog(log *Supervisor) {
 		log.logged = s
 	}
 	if before != log && before != nil && before.LogProgram && s.begun && s.state.Phase != Gone {
-		s.writeStatus(false) // which says of no log any more
+		s.writeStatus(true) // which says of no log any more
 	}
 }
 
