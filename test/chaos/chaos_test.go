@@ -61,9 +61,8 @@ func (w *world) suffer() {
 		w.Wait()
 		w.open()
 	case n < 5:
-		how := []string{"upgrade", "USR1"}[w.rand.IntN(2)]
-		w.do(how, nil)
-		w.upgrade(how)
+		w.do("upgrade", nil)
+		w.upgrade("upgrade")
 	case n < 8:
 		w.do("kill service", s)
 		s.killed()
