@@ -11,7 +11,7 @@ import (
 )
 
 // recordDelay is how long the list of services waits for further changes.
-const recordDelay = time.Second
+const recordDelay = 100 * time.Millisecond
 
 // recordServices lets an upkeep that is started after a crash find the services whose entries are gone by then.
 func (d *daemon) recordServices() {

@@ -266,19 +266,19 @@ func (d *Dir) Resume() (Info, error) {
 
 // ReadResume reads the file resume of a supervise directory that somebody else may be writing: what counts is what
 // is there twice.
-func ReadResume(super string) (Info, error) {
-	path := filepath.Join(super, "resume")
-	line, err := readShort(path)
-	for range 3 {
-		before := line
-		if line, err = readShort(path); err != nil || bytes.Equal(line, before) {
+func ReadResume(super string) (i Info, err error) {
+	var before []byte
+	for range 4 {
+		var line []byte
+		if line, err = readShort(filepath.Join(super, "resume")); err != nil {
+			return Info{}, err
+		}
+		if i, err = ParseInfo(line); bytes.Equal(line, before) {
 			break
 		}
+		before = line
 	}
-	if err != nil {
-		return Info{}, err
-	}
-	return ParseInfo(line)
+	return i, err
 }
 
 // hold takes the lock and makes control, unless that was done, and opens the supervise directory.

@@ -58,7 +58,7 @@ func (h *Home) Close() {
 	}
 }
 
-// Files of a Home. All but removed are one line of an Info.
+// Files of a Home. All but services are one line of an Info.
 const (
 	HomeStatus   = "status"   // the daemon: its pid, and phase up, or gone when it has ended as it should
 	HomeCommand  = "command"  // the main command

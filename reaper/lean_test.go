@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"upkeep/reaper"
 )
 
 // TestHand starts a process with a Hand: it is what any other is, and has none of the descriptors that we have
@@ -86,5 +88,28 @@ func TestBusyHand(t *testing.T) {
 	close(gate)
 	if first, second := <-order, <-order; first != 1 || second != 2 {
 		t.Errorf("done in the order %d, %d", first, second)
+	}
+}
+
+// TestForeign: what an earlier program has left open is closed to the threads that fork, and to them alone.
+func TestForeign(t *testing.T) {
+	foreign, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	fd := int(foreign.Fd())
+	var r reaper.Reaper
+	r.Prepare([]int{fd})
+	there := make(chan bool)
+	r.Aside(func(lean bool) {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		there <- lean && err == nil
+	})
+	if <-there {
+		t.Error("a thread that forks has it open")
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("others have lost it: %v", err)
 	}
 }

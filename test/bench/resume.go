@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -101,21 +100,4 @@ func (t *tree) upgrade(p peer) (longest time.Duration, err error) {
 		default:
 		}
 	}
-}
-
-// launch starts the supervisor on the root as it is.
-func (t *tree) launch() error {
-	t.cmd = exec.Command(t.peer.program, t.peer.args(t.root(), t.made)...)
-	t.cmd.Stdout, t.cmd.Stderr = t.outFile, t.outFile
-	t.cmd.Dir = t.root()
-	// Out of reach of the terminal's ^C: it ends in order, like everything else.
-	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	t.ended = make(chan struct{})
-	t.began = time.Now()
-	if err := t.cmd.Start(); err != nil {
-		return err
-	}
-	cmd, ended := t.cmd, t.ended
-	go func() { cmd.Wait(); close(ended) }()
-	return nil
 }

@@ -104,6 +104,23 @@ func (t *tree) start(ctx context.Context, n int) (time.Duration, error) {
 	return t.awaitAll(ctx, n, t.began)
 }
 
+// launch starts the supervisor on the root as it is.
+func (t *tree) launch() error {
+	t.cmd = exec.Command(t.peer.program, t.peer.args(t.root(), t.made)...)
+	t.cmd.Stdout, t.cmd.Stderr = t.outFile, t.outFile
+	t.cmd.Dir = t.root()
+	// Out of reach of the terminal's ^C: it ends in order, like everything else.
+	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	t.ended = make(chan struct{})
+	t.began = time.Now()
+	if err := t.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, ended := t.cmd, t.ended
+	go func() { cmd.Wait(); close(ended) }()
+	return nil
+}
+
 // add links n more services and returns how long it took until all of them run.
 func (t *tree) add(ctx context.Context, n int) (time.Duration, error) {
 	began := time.Now()

@@ -61,8 +61,9 @@ func (w *world) suffer() {
 		w.Wait()
 		w.open()
 	case n < 5:
-		w.do("upgrade", nil)
-		w.upgrade("upgrade")
+		how := []string{"upgrade", "USR1"}[w.rand.IntN(2)]
+		w.do(how, nil)
+		w.upgrade(how)
 	case n < 8:
 		w.do("kill service", s)
 		s.killed()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,28 +95,21 @@ func TestRemovedAtAnyTime(t *testing.T) {
 	}
 }
 
-// TestLeftAfterUpgrades: nothing of a service that is left after an upgrade is still open, on whatever thread.
-func TestLeftAfterUpgrades(t *testing.T) {
+// TestRemovedDuringUpgrade: a service that was made a moment ago, and whose entry goes while upkeep is executed anew.
+func TestRemovedDuringUpgrade(t *testing.T) {
 	h := newHouse(t)
 	h.open()
 	h.listens()
-	type linked struct {
-		s     *service
-		entry string
-		pid   int
-	}
-	var all []linked
-	for i := range 8 {
-		s, entry := h.linked(fmt.Sprint("web", i)) // one after another, so that no descriptor below theirs is free
-		all = append(all, linked{s, entry, s.begun()})
-	}
-	h.upgrade()
-	for _, l := range all {
-		l.s.same(l.pid, 1)
-		if err := os.Remove(l.entry); err != nil {
+	for i := range 10 {
+		s, entry := h.linked(fmt.Sprint("web", i))
+		pid := s.begun()
+		before := h.resumed()
+		h.Process.Process.Signal(syscall.SIGUSR1)
+		harness.Eventually(t, "it is another program", func() bool { return h.resumed() > before })
+		if err := os.Remove(entry); err != nil {
 			t.Fatal(err)
 		}
-		l.s.leaves(l.pid)
+		s.leaves(pid)
 	}
 	h.ends(0)
 }
