@@ -61,8 +61,9 @@ type daemon struct {
 	rootID    fsstate.ID
 	alone     bool // there is no root, only the command
 	home      *fsstate.Home
-	recording bool // the list of services will be written
+	register  *register
 	entries   map[fsstate.ID]*entry
+	preparing int      // how many of them are
 	upgrading *upgrade // while a new program is asked whether it can take our place
 	scan      scanner
 	watch     *watcher
@@ -296,6 +297,7 @@ func (m *machinery) take(c Config) (*daemon, error) {
 		d.expectHanded()
 	}
 	d.listen()
+	d.register = newRegister(d)
 	d.scan = newScanner(d)
 	d.watch = newWatcher(d)
 	d.notify.begin(d.summary)

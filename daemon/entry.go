@@ -103,6 +103,10 @@ func (e *entry) rename(name string) {
 	}
 	e.name, e.path = name, filepath.Join(e.d.root, name)
 	e.d.sequence.stale = true
+	if register, real := e.d.register, e.real; real != "" {
+		e.d.scan.lane.Do(func() { register.add(name, real) })
+		register.unneeded()
+	}
 	if e.main != nil {
 		e.main.Rename(name, name, e.path)
 	}
@@ -131,15 +135,20 @@ func (e *entry) prepare() {
 		}
 		e.pipe = logpipe.Inherit(filepath.Join(super, "logpipe"), h)
 	}
-	name, path, held := e.name, e.path, e.pipe
+	name, path, known, held := e.name, e.path, e.real, e.pipe
 	gone := e.gone
 	settled := gone || time.Since(e.since) >= settleTime
 	e.preparing, e.waiting = true, false
+	e.d.preparing++
+	register, lives := e.d.register, e.survival()
 	e.d.host.Pool.NewLane().DoLook(func() {
 		f := finding{gone: gone}
 		f.Outline, f.err = fsstate.Sketch(path)
 		if f.err == nil {
-			f.lives = gone && e.d.host.Crashed && e.d.lives(f.Path, name)
+			f.lives = lives != nil && lives(f.Path)
+			if f.Path != known && !gone {
+				register.add(name, f.Path)
+			}
 			if !f.Runnable {
 				e.d.watch.add(f.Path)
 			}
@@ -179,6 +188,8 @@ func linkState(dir, path string) {
 func (e *entry) prepared(f finding, settled bool) {
 	d := e.d
 	e.preparing = false
+	d.preparing--
+	defer d.register.shorten()
 	if d.stop != nil || d.entries[e.id] != e { // everything ends, or it was removed meanwhile
 		if f.pipe != nil {
 			f.pipe.Close()
@@ -206,7 +217,6 @@ func (e *entry) prepared(f finding, settled bool) {
 		return
 	}
 	e.real, e.former = f.Path, ""
-	d.recordServices()
 	d.watch.directories[f.Path] = e
 	if f.Logged && !f.Program {
 		d.watch.directories[filepath.Join(f.Path, "log")] = e
@@ -451,7 +461,7 @@ func (e *entry) left() {
 
 func (e *entry) forget() {
 	delete(e.d.entries, e.id)
-	e.d.recordServices()
+	e.d.register.unneeded()
 	e.d.groups.forget(e)
 	if e.real != "" {
 		e.d.watch.forget(e.real, e)

@@ -95,6 +95,8 @@ func (d *daemon) lockHome() {
 			}
 			old.Close()
 			d.home = home
+			d.register = newRegister(d)
+			d.findRemoved()
 			d.record(phaseUp)
 		})
 	})

@@ -1,111 +1,149 @@
 package daemon
 
 import (
-	"fmt"
+	"math"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
+	"slices"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
+	"upkeep/supervisor"
 )
 
-// recordDelay is how long the list of services waits for further changes.
-const recordDelay = 100 * time.Millisecond
-
-// recordServices lets an upkeep that is started after a crash find the services whose entries are gone by then.
-func (d *daemon) recordServices() {
-	if d.stop != nil || d.recording {
-		return
-	}
-	d.recording = true
-	d.host.After(recordDelay, func() {
-		d.recording = false
-		switch {
-		case d.stop != nil:
-		case !d.scan.complete: // what an earlier upkeep has written is still to be read
-			d.recordServices()
-		default:
-			d.writeServices()
-		}
-	})
+// A register keeps the list from which an upkeep that is started after a crash finds the services whose entries are
+// gone by then. A service is in it before it is taken up.
+type register struct {
+	*fsstate.Register
+	d        *daemon
+	known    bool // what an earlier upkeep has left is taken up
+	excess   int  // how many lines are not needed
+	busy     bool // it is being shortened
+	failing  bool // a line could not be written
+	retrying bool // that will be tried again
 }
 
-func (d *daemon) writeServices() {
-	var text []byte
+// excessMost is how many lines too many there may be, beside as many as are needed.
+const excessMost = 64
+
+func newRegister(d *daemon) *register {
+	return &register{Register: d.home.Register(), d: d, excess: math.MaxInt}
+}
+
+// add is called on the lane of the service.
+func (r *register) add(name, path string) {
+	if err := r.Add(fsstate.Registered{Name: name, Path: path}); err != nil {
+		r.d.mail.postLater(func() { r.failed(err) })
+	}
+}
+
+// failed tries again later: what could not be added is in the list that replaces what was written so far.
+func (r *register) failed(err error) {
+	if !r.failing {
+		r.d.messages.warn("", "%v; after a crash services whose entries are gone are not found again; trying again every %v", err, retakeInterval)
+	}
+	r.failing, r.excess = true, math.MaxInt
+	if !r.retrying {
+		r.retrying = true
+		r.d.host.After(retakeInterval, func() { r.retrying = false; r.shorten() })
+	}
+}
+
+// unneeded says that a line is not needed any more.
+func (r *register) unneeded() {
+	if r.excess < math.MaxInt {
+		r.excess++
+	}
+	r.shorten()
+}
+
+// shorten writes the list anew where much of it is not needed, but not while a service that is in it is not yet an
+// entry that is known as such.
+func (r *register) shorten() {
+	d := r.d
+	if d.stop != nil || d.register != r || r.busy || !r.known || d.preparing > 0 || r.excess <= len(d.entries)+excessMost {
+		return
+	}
+	var list []fsstate.Registered
 	for _, e := range d.sorted() {
 		if e.real != "" {
-			text = fmt.Appendf(text, "%q %q\n", e.name, e.real)
+			list = append(list, fsstate.Registered{Name: e.name, Path: e.real})
 		}
 	}
-	home := d.home
+	length := r.Length()
+	r.busy, r.excess = true, 0
 	d.scan.lane.Do(func() {
-		if err := home.Write(fsstate.HomeServices, text); err != nil {
-			d.messages.warn("", "%v; after a crash services whose entries are gone are not found again", err)
-		}
+		err := r.Shorten(list, length)
+		d.mail.postLater(func() {
+			if r.busy = false; err != nil {
+				r.failed(err)
+				return
+			}
+			r.failing = false
+		})
 	})
 }
 
 // findRemoved takes up the services that an earlier upkeep has supervised and that still run, although their
 // entries are gone.
 func (d *daemon) findRemoved() {
-	if !d.host.Crashed {
-		return
-	}
-	home := d.home
+	r := d.register
 	d.scan.lane.Do(func() {
-		text, _ := home.Read(fsstate.HomeServices)
-		for line := range strings.Lines(string(text)) {
-			name, path, ok := parseService(line)
-			if !ok {
-				continue
+		list, err := r.Read()
+		for _, s := range slices.Backward(list) {
+			if !d.host.Crashed {
+				break
 			}
-			if id, isDir, err := fsstate.Identify(path); err == nil && isDir {
-				d.mail.postLater(func() { d.foundRemoved(name, path, id) })
+			if id, isDir, err := fsstate.Identify(s.Path); err == nil && isDir {
+				d.mail.postLater(func() { d.foundRemoved(s, id) })
 			}
 		}
+		d.mail.post(func() {
+			if r.known = true; err != nil {
+				d.messages.warn("", "%v; services that run and whose entries are gone are not found", err)
+			}
+			r.shorten()
+		})
 	})
 }
 
-func parseService(line string) (name, path string, ok bool) {
-	quoted, err := strconv.QuotedPrefix(line)
-	if err != nil {
-		return "", "", false
+// survival returns what tells, on the entry's lane, whether its service or its logger was supervised by an earlier
+// upkeep and runs; nil where that does not matter.
+func (e *entry) survival() (lives func(real string) bool) {
+	d := e.d
+	if !e.gone || !d.host.Crashed {
+		return nil
 	}
-	rest := strings.TrimSpace(line[len(quoted):])
-	name, err = strconv.Unquote(quoted)
-	if err != nil {
-		return "", "", false
-	}
-	path, err = strconv.Unquote(rest)
-	return name, path, err == nil && filepath.IsAbs(path)
-}
-
-// lives tells whether the service or its logger was supervised and runs.
-func (d *daemon) lives(path, name string) bool {
-	supers := []string{filepath.Join(path, "supervise"), filepath.Join(path, "log", "supervise")}
-	if d.State != "" {
-		supers = []string{filepath.Join(d.State, name, "supervise"), filepath.Join(d.State, name, "log", "supervise")}
-	}
-	for _, super := range supers {
-		if i, err := fsstate.ReadResume(super); err == nil && d.ours(i) && i.Pid != 0 && isAlive(i) {
-			return true
+	main, log := e.superDirs()
+	mainGroup, logGroup := e.groups.main, d.groups.ofLogger(e)
+	one := func(super, dir string, group *cgroup.Group) bool {
+		if super == "" {
+			super = filepath.Join(dir, "supervise")
 		}
+		i, err := fsstate.ReadResume(super)
+		switch known := err == nil && d.ours(i); {
+		case known && i.Pid != 0:
+			return isAlive(i)
+		case known && i.Phase != supervisor.Starting.String() && i.Phase != supervisor.Finishing.String():
+			return false
+		}
+		return d.host.Runs(group, dir) // it was started, and nobody had the time to say so
 	}
-	return false
+	return func(real string) bool {
+		return one(main, real, mainGroup) || one(log, filepath.Join(real, "log"), logGroup)
+	}
 }
 
-func (d *daemon) foundRemoved(name, path string, id fsstate.ID) {
+func (d *daemon) foundRemoved(s fsstate.Registered, id fsstate.ID) {
 	if d.stop != nil {
 		return
 	}
 	if e := d.entries[id]; e != nil {
 		if e.real == "" {
-			e.former = path
+			e.former = s.Path
 		}
 		return
 	}
-	e := d.newEntry(name, path, id)
+	e := d.newEntry(s.Name, s.Path, id)
 	e.gone = true
 	e.prepare()
 }

@@ -14,7 +14,7 @@ func TestUnlisted(t *testing.T) {
 	}
 	defer m.host.Controls.Close()
 	d := &daemon{machinery: m, entries: make(map[fsstate.ID]*entry)}
-	d.scan = newScanner(d)
+	d.register, d.scan = newRegister(d), newScanner(d)
 	d.watch = newWatcher(d)
 	defer d.watch.close()
 	found, hung, gone := fsstate.ID{Ino: 1}, fsstate.ID{Ino: 2}, fsstate.ID{Ino: 3}

@@ -58,12 +58,7 @@ func (d *daemon) takingUp() bool {
 	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing {
 		return false
 	}
-	for _, e := range d.entries {
-		if e.preparing {
-			return true
-		}
-	}
-	return !d.scan.complete
+	return d.preparing > 0 || !d.register.known
 }
 
 // until sets the deadline. Services are killed a little before it, so that their loggers can still read

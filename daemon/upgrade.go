@@ -124,9 +124,6 @@ const quietTime = time.Second
 // executeAnew executes upkeep in place of this process. It returns if that fails, when all is as before.
 func (d *daemon) executeAnew(path, reply string, panics int) {
 	end := time.Now().Add(quietTime)
-	if d.recording && d.scan.complete { // an entry may be gone before the next program looks
-		d.writeServices()
-	}
 	d.calm(end) // services may just be being taken up, and meanwhile clients are heard
 	d.host.Controls.Pause()
 	defer d.host.Controls.Resume()

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/cgroup"
 	"upkeep/fsstate"
 	"upkeep/reaper"
 	"upkeep/tai64"
@@ -110,25 +112,39 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
 // find looks for the process of a service that was started and not recorded: in the service's cgroup, or
 // else by its working directory or its log pipe.
 func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64) (found reaper.Process) {
-	s.host.Census.Settle()
-	var pids []int
-	grouped := s.Group != nil
-	if grouped {
-		pids, _ = s.Group.Pids()
-	} else {
-		pids = s.host.Census.Within(dir.Path())
-	}
-	for _, pid := range pids {
-		p, err := reaper.Look(pid)
+	for _, p := range s.host.left(s.Group, dir.Path()) {
 		switch {
-		case err != nil, p.Zombie, p.Start < after, s.host.Reaper.Has(pid):
-		case def.Log && readsLog(pid) != s.LogProgram:
-		case !def.NoSetsid && p.Session != pid: // not the one that was started, but something of it
+		case p.Start < after:
+		case def.Log && readsLog(p.Pid) != s.LogProgram:
+		case !def.NoSetsid && p.Session != p.Pid: // not the one that was started, but something of it
 		case found.Pid == 0, p.Start < found.Start, p.Start == found.Start && p.Pid < found.Pid:
 			found = p
 		}
 	}
 	return found
+}
+
+// left are the processes that an earlier upkeep may have started: in a cgroup, or where that is nil in a directory.
+func (h *Host) left(group *cgroup.Group, dir string) (list []reaper.Process) {
+	h.Census.Settle()
+	var pids []int
+	if group != nil {
+		pids, _ = group.Pids()
+	} else {
+		pids = h.Census.Within(dir)
+	}
+	for _, pid := range pids {
+		if p, err := reaper.Look(pid); err == nil && !p.Zombie && !h.Reaper.Has(pid) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// Runs tells whether a process that an earlier upkeep may have started as a service runs in a cgroup, or where that
+// is nil in a directory.
+func (h *Host) Runs(group *cgroup.Group, dir string) bool {
+	return slices.ContainsFunc(h.left(group, dir), func(p reaper.Process) bool { return p.Session == p.Pid })
 }
 
 // readsLog tells whether a process that works in a directory with a log program may be that.

@@ -113,3 +113,27 @@ func TestRemovedDuringUpgrade(t *testing.T) {
 	}
 	h.ends(0)
 }
+
+// TestRemovedAtOnce: a service that was only just started is known to whoever comes after upkeep was killed.
+func TestRemovedAtOnce(t *testing.T) {
+	h := newHouse(t)
+	h.open()
+	h.listens()
+	for i := range 10 {
+		s, entry := h.linked(fmt.Sprint("web", i))
+		harness.Eventually(t, "it is started", func() bool { return s.starts() == 1 })
+		h.kill()
+		if err := os.Remove(entry); err != nil {
+			t.Fatal(err)
+		}
+		h.open()
+		harness.Eventually(t, "it is supervised", func() bool {
+			_, code := harness.Run(t, h.program, "svok", s.dir)
+			return code == 0
+		})
+		pid := s.begun()
+		s.same(pid, 1)
+		s.leaves(pid)
+	}
+	h.ends(0)
+}
