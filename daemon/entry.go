@@ -286,7 +286,7 @@ func (e *entry) beginMain() {
 		Watch: e.watching(e.real, group != nil), Order: e.d.sequence.of(e),
 	}, supervisor.Events{
 		Taken:    func() { e.refused[0] = ""; e.d.sequence.moved(e) },
-		Refused:  func(err error) { e.main = nil; e.report(0, e.name, err); e.freed() },
+		Refused:  func(err error) { e.main = nil; e.notTaken(0, e.name, err, e.beginMain) },
 		Moved:    func() { e.d.sequence.moved(e) },
 		Died:     e.died,
 		Released: func() { e.main = nil; e.d.sequence.moved(e); e.released(); e.freed() },
@@ -329,7 +329,7 @@ func (e *entry) beginLog() {
 		Watch: watch,
 	}, supervisor.Events{
 		Taken:    func() { e.refused[1] = "" },
-		Refused:  func(err error) { e.setLog(nil); e.report(1, e.name+"/log", err); e.freed() },
+		Refused:  func(err error) { e.setLog(nil); e.notTaken(1, e.name+"/log", err, e.beginLog) },
 		Released: func() { e.setLog(nil); e.freed() },
 		Broken:   func() { e.setLog(nil); e.replace(e.beginLog) },
 	})
@@ -363,6 +363,27 @@ func (e *entry) report(which int, who string, err error) {
 		e.refused[which] = text
 		e.d.messages.warn(who, "%v; trying again every %v", err, retakeInterval)
 	}
+}
+
+// notTaken says that the service or its logger is not supervised. A lock that a daemon which was killed has still, or a
+// child that it was about to start, is waited for without a word.
+func (e *entry) notTaken(which int, who string, err error, begin func()) {
+	d := e.d
+	if !errors.Is(err, fsstate.ErrLocked) || !d.host.Crashed || time.Since(e.since) > lockPatience || d.stop != nil || e.halted {
+		e.report(which, who, err)
+		e.freed()
+		return
+	}
+	d.preparing++
+	d.host.After(lockPause, func() {
+		d.preparing--
+		if d.stop != nil || d.entries[e.id] != e || [...]*supervisor.Supervisor{e.main, e.log}[which] != nil {
+			return
+		}
+		if begin(); e.halted && e.main != nil {
+			e.main.Stop()
+		}
+	})
 }
 
 // freed decides what follows when the service or its logger is no longer supervised.

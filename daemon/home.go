@@ -20,9 +20,12 @@ func (d *daemon) homePath() string {
 	return filepath.Join(d.root, ".upkeep")
 }
 
-// lockPatience is how long the lock may outlive a daemon that was killed: a child that it was about to start has it
-// too, until it executes its program.
-const lockPatience = time.Second
+// lockPatience is how long a lock may outlive a daemon that was killed: a child that it was about to start has it
+// too, until it executes its program. It is tried every lockPause.
+const (
+	lockPatience = time.Second
+	lockPause    = 10 * time.Millisecond
+)
 
 // settle locks the root and learns how the last daemon of it has ended.
 func (d *daemon) settle() (err error) {
@@ -33,7 +36,7 @@ func (d *daemon) settle() (err error) {
 	}
 	d.home, err = fsstate.LockHome(d.homePath())
 	for end := time.Now().Add(lockPatience); errors.Is(err, fsstate.ErrLocked) && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(lockPause)
 		d.home, err = fsstate.LockHome(d.homePath())
 	}
 	switch {

@@ -1,0 +1,67 @@
+package resume_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"upkeep/test/harness"
+)
+
+// TestLockOutlives: a daemon that was killed, or a child that it was about to start, may have a service's lock for a
+// moment more. It is waited for without a word, and not as long as for another supervise.
+func TestLockOutlives(t *testing.T) {
+	h := newHouse(t)
+	s := h.service("web", long)
+	h.open()
+	pid := s.begun()
+	h.kill()
+	path := filepath.Join(s.super(), "lock")
+	lock, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	opened := opens(t, path)
+	h.open()
+	for range 2 { // both before a word is said
+		opened()
+	}
+	if said := h.Says("has the lock"); said {
+		t.Error("a lock that may be an earlier upkeep's was reported at once")
+	}
+	lock.Close()
+	harness.Eventually(t, "it is supervised", func() bool {
+		_, code := harness.Run(t, h.program, "svok", s.dir)
+		return code == 0
+	})
+	s.same(pid, 1)
+	h.ends(0)
+}
+
+// opens returns a function that waits until a file is opened.
+func opens(t *testing.T, path string) func() {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(p, int(harness.Patience.Milliseconds())); n != 1 {
+			t.Fatalf("waited in vain until %s is opened: %v", path, err)
+		}
+		var one [unix.SizeofInotifyEvent]byte
+		unix.Read(fd, one[:])
+	}
+}
