@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"upkeep/test/hardtimes/rig"
 	"upkeep/test/harness"
 )
@@ -57,9 +59,7 @@ func (w *world) suffer() {
 	switch n := w.rand.IntN(20); {
 	case n < 3:
 		w.do("kill", nil)
-		w.Process.Process.Kill()
-		w.Wait()
-		w.open()
+		w.kill()
 	case n < 5:
 		how := []string{"upgrade", "USR1"}[w.rand.IntN(2)]
 		w.do(how, nil)
@@ -69,8 +69,9 @@ func (w *world) suffer() {
 		s.killed()
 	case n < 10:
 		if l := w.list[w.rand.IntN(logged)]; l.present {
-			w.do("end logger", l)
-			l.endLogger()
+			sig := []unix.Signal{unix.SIGTERM, unix.SIGKILL}[w.rand.IntN(2)]
+			w.do(fmt.Sprint("logger ", sig), l)
+			l.endLogger(sig)
 		}
 	case n < 17:
 		s.letter("udotpc"[w.rand.IntN(6)])

@@ -50,6 +50,9 @@ type service struct {
 	want    byte   // u, d or o
 	pid     int    // of the process that must live, 0 for none or any
 	doomed  []int  // processes that were told to end
+	touched bool   // its process was ended in this round, or told something
+	ended   int    // the logger that was ended last
+	losses  []loss // what its logger may have taken along
 }
 
 func (w *world) do(what string, s *service) {
@@ -78,9 +81,9 @@ func (w *world) add(n int) {
 	// The marker is the name of a process that lives as long as the service does.
 	script := fmt.Sprintf("#!/bin/sh\nexec sleep 1000000.%s\n", s.marker())
 	if s.logs() {
-		script = fmt.Sprintf("#!/bin/sh\ni=$(tail -n 1 ../../count%d)\nwhile :; do i=$((i+1)); echo $i >>../../count%d; echo $i; sleep 0.05; done\n", n, n)
+		script = fmt.Sprintf("#!/bin/sh\ni=$(tail -n 1 ../../count%d)\nwhile :; do i=$((i+1)); echo $i; echo $i >>../../count%d; sleep 0.05; done\n", n, n)
 		harness.WriteFile(w.t, filepath.Join(w.top, fmt.Sprintf("count%d", n)), "0\n", 0o644)
-		log := fmt.Sprintf("#!/bin/sh\nexec %s/multilog ../../../log%d\n", filepath.Dir(w.upkeep), n)
+		log := fmt.Sprintf("#!/bin/sh\nexec %s/multilog n1000000 ../../../log%d\n", filepath.Dir(w.upkeep), n)
 		harness.WriteFile(w.t, filepath.Join(s.dir, "log", "run"), log, 0o755)
 	}
 	harness.WriteFile(w.t, filepath.Join(s.dir, "run"), script, 0o755)
@@ -205,6 +208,7 @@ func (s *service) letter(c byte) {
 		return
 	}
 	s.w.do("letter "+string(c), s)
+	s.touched = true
 	switch c {
 	case 'u', 'd', 'o':
 		s.want = c
@@ -214,11 +218,19 @@ func (s *service) letter(c byte) {
 	case 'd':
 		s.dooms()
 	case 't':
+		if s.want == 'u' && !s.begun() { // it would be sent to whatever is started next
+			return
+		}
 		s.dooms()
 		s.write("tc") // it may be paused
 		return
 	}
 	s.write(string(c))
+}
+
+// begun tells whether a process runs that was not told to end.
+func (s *service) begun() bool {
+	return slices.ContainsFunc(s.processes(), func(pid int) bool { return !slices.Contains(s.doomed, pid) })
 }
 
 // dooms says that what runs is to end.
@@ -233,17 +245,26 @@ func (s *service) held() bool { return s.write("") }
 
 // killed kills the process.
 func (s *service) killed() {
+	if s.logs() && !s.logged() {
+		s.supervised()
+	}
+	s.touched = true
 	for _, pid := range s.dooms() {
 		unix.Kill(pid, unix.SIGKILL)
 	}
 }
 
-func (s *service) endLogger() {
-	if st, ok := rig.StatusOf(filepath.Join(s.dir, "log", "supervise")); ok && st.Pid > 1 {
-		if at, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", st.Pid)); at == filepath.Join(s.dir, "log") {
-			unix.Kill(st.Pid, unix.SIGTERM)
+// kill kills the daemon and starts another one.
+func (w *world) kill() {
+	w.t.Helper()
+	for _, s := range w.list[:logged] {
+		if !s.lasts() {
+			harness.Eventually(w.t, "somebody but the daemon has the log pipe", s.logged)
 		}
 	}
+	w.Process.Process.Kill()
+	w.Wait()
+	w.open()
 }
 
 // come lets it be an entry, or no longer. Then it is told to leave, as the manual says.
@@ -309,6 +330,7 @@ func (w *world) holds() {
 	w.t.Helper()
 	for _, s := range w.list {
 		s.holds()
+		s.touched = false
 	}
 }
 
@@ -409,37 +431,41 @@ func (w *world) holdsAll() {
 		}
 		return true
 	})
+	w.confined()
 	for _, s := range w.list[:logged] {
 		s.contiguous()
 	}
 }
 
-// contiguous fails the test if a line of a numbered writer is missing, or there twice in an order that is none: a
-// writer that was killed may have said a number that it had written down and not said yet.
-func (s *service) contiguous() {
-	s.w.t.Helper()
-	text, _ := os.ReadFile(filepath.Join(s.w.top, fmt.Sprintf("log%d", s.n), "current"))
-	last := 0
-	for line := range strings.Lines(string(text)) {
-		n, err := strconv.Atoi(strings.TrimSpace(line))
-		if !strings.HasSuffix(line, "\n") {
-			return
+// confined fails the test if the root has a group of a service that is none, or a process of one that is down.
+func (w *world) confined() {
+	w.t.Helper()
+	last := ""
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("there is %s", last)
 		}
-		if err != nil || n <= last || n > last+1 && !s.forgives() && last != 0 {
-			s.w.t.Fatalf("%q follows %d in the log of %s", line, last, s.dir)
+	}()
+	groups := filepath.Join(rig.OwnGroup(), "upkeep-"+filepath.Base(w.root)+"-*")
+	harness.Eventually(w.t, "there are no other groups and processes than those of services", func() bool {
+		known := map[string]byte{"supervisor": 'u'}
+		for _, s := range w.list {
+			if s.present {
+				known[filepath.Base(s.dir)] = s.want
+			}
 		}
-		last = n
-	}
-}
-
-// forgives tells whether the writer was ever killed between writing a number down and saying it.
-func (s *service) forgives() bool {
-	for _, d := range s.w.did {
-		if d == "kill service "+filepath.Base(s.dir) || strings.HasSuffix(d, " "+filepath.Base(s.dir)) && strings.HasPrefix(d, "letter ") {
-			return true
+		dirs, _ := filepath.Glob(groups + "/*/")
+		for _, dir := range dirs {
+			name, _, _ := strings.Cut(filepath.Base(dir), ".")
+			want, is := known[name]
+			procs, _ := os.ReadFile(filepath.Join(dir, "run", "cgroup.procs"))
+			if !is || want == 'd' && len(procs) > 0 {
+				last = fmt.Sprintf("%s: %q", dir, procs)
+				return false
+			}
 		}
-	}
-	return false
+		return true
+	})
 }
 
 // end stops the daemon: nothing is left.
@@ -450,6 +476,10 @@ func (w *world) end() {
 	}
 	if code := w.Stop(syscall.SIGTERM, harness.Patience); code != 0 {
 		w.t.Errorf("exit code %d", code)
+	}
+	for _, s := range w.list[:logged] {
+		s.contiguous()
+		s.complete()
 	}
 	for _, s := range w.list {
 		if left := s.processes(); len(left) > 0 {
