@@ -1,64 +1,55 @@
 package resume_test
 
 import (
+	"flag"
 	"fmt"
-	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	"upkeep/fsstate"
 	"upkeep/test/hardtimes/rig"
 	"upkeep/test/harness"
 )
 
-// TestPoints: the daemon is killed in the n-th call of each kind that a thread of it makes while a service is
-// started, stopped, started again and killed. Whenever that is, the next daemon has one copy of it, or none when
-// it is told so.
+// every is of how many system calls one is tried; 1 takes minutes.
+var every = flag.Int("every", 29, "TestPoints kills the daemon at one of so many `calls`")
+
+// TestPoints: the daemon is killed at the n-th system call that it makes while it begins, starts a service and its
+// logger, stops it, starts it again, sees it killed and is upgraded. Whenever that is, the next daemon has one copy of
+// each, or none when it is told so.
 func TestPoints(t *testing.T) {
-	harness.Need(t, "strace")
-	for _, call := range []string{"mkdirat", "mknodat", "flock", "openat", "write", "renameat", "close", "epoll_ctl", "fcntl", "clone,clone3",
-		"kill", "wait4", "waitid", "readlinkat", "rt_sigprocmask", "futex"} {
-		for _, n := range []int{1, 2, 4, 7} {
-			t.Run(fmt.Sprint(call, " ", n), func(t *testing.T) {
-				h := newHouse(t)
-				s := h.service("web", long)
-				// What the daemon starts is let go when it executes its program.
-				h.open("strace", "-f", "-qq", "-b", "execve", "-o", "/dev/null", "-e", "trace="+call,
-					"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n))
-				h.suffer(s)
-				h.open()
-				s.supervised()
-				s.tell("u")
-				harness.Eventually(t, "there is one copy, which is recorded", func() bool {
-					st, ok := rig.StatusOf(s.super())
-					return ok && st.Pid != 0 && rig.Alive(st.Pid) && working(s.dir) == 1
-				})
-				s.tell("d")
-				harness.Eventually(t, "there is no copy", func() bool {
-					st, ok := rig.StatusOf(s.super())
-					return ok && st.Pid == 0 && working(s.dir) == 0
-				})
-				h.ends(0)
-			})
-		}
+	h := newHouse(t)
+	calls := h.suffer(1 << 30)
+	t.Logf("%d calls in all", calls)
+	h.recovers()
+	for n := 1; n <= calls; n += *every {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			h := newHouse(t)
+			h.suffer(n)
+			h.recovers()
+		})
 	}
 }
 
-// suffer has a daemon do all that it does for a service, until it has ended. One that has come through is killed.
-func (h *house) suffer(s *service) {
+// suffer has a daemon do all that it does for a service, until it has ended in its n-th system call. One that has come
+// through is killed. It returns how many calls there were.
+func (h *house) suffer(n int) (calls int) {
 	h.t.Helper()
-	pid := func() int {
-		st, _ := rig.StatusOf(s.super())
-		return st.Pid
+	s := h.service("web", long)
+	s.logger()
+	h.open(rig.Helper(h.t, "killat", fmt.Sprint(n))...)
+	until := func(what string, cond func() bool) {
+		h.t.Helper()
+		harness.Eventually(h.t, what+", or the daemon has ended", func() bool { return cond() || !h.Running() })
 	}
-	until := func(cond func() bool) {
-		harness.Eventually(h.t, "the service is as it was told, or the daemon has ended", func() bool { return cond() || !h.Running() })
-	}
-	until(func() bool { return pid() != 0 })
+	until("it is started", func() bool { return s.pid() != 0 })
 	for _, letter := range "dukd" {
-		before := pid()
+		before := s.pid()
 		s.tell(string(letter))
-		until(func() bool {
-			switch now := pid(); letter {
+		until(fmt.Sprintf("%c is obeyed", letter), func() bool {
+			switch now := s.pid(); letter {
 			case 'd':
 				return now == 0
 			case 'k':
@@ -67,13 +58,53 @@ func (h *house) suffer(s *service) {
 				return now != 0
 			}
 		})
-	}
-	if h.Running() {
-		if out, err := exec.Command("pkill", "-KILL", "-P", fmt.Sprint(h.Pid())).CombinedOutput(); err != nil {
-			h.t.Fatalf("cannot kill the daemon: %v %s", err, out)
+		if letter == 'k' {
+			h.signal(syscall.SIGUSR1)
+			until("it is upgraded", func() bool { return strings.Contains(ctlSays(h.t, h, "status"), "resumed 1\n") })
 		}
 	}
+	h.signal(syscall.SIGKILL)
 	h.Wait()
+	_, said, _ := strings.Cut(h.Output(), "killed after ")
+	if _, err := fmt.Sscanf(said, "%d calls", &calls); err != nil {
+		h.t.Fatalf("%v: %s", err, h.Output())
+	}
+	return calls
+}
+
+// signal sends a signal to the daemon, which is not our child, if there is one.
+func (h *house) signal(sig syscall.Signal) {
+	i, err := fsstate.ParseInfo([]byte(read(filepath.Join(h.root, ".upkeep", "status"))))
+	if err == nil && h.Running() {
+		syscall.Kill(i.Pid, sig)
+	}
+}
+
+// recovers starts another daemon, which has one copy of the service and its logger, or none when it is told so.
+func (h *house) recovers() {
+	h.t.Helper()
+	s := &service{h.t, h, filepath.Join(h.root, "web")}
+	log := &service{h.t, h, filepath.Join(s.dir, "log")}
+	h.open()
+	s.supervised()
+	s.tell("u")
+	for _, s := range []*service{s, log} {
+		harness.Eventually(h.t, "there is one copy of "+s.dir+", which is recorded", func() bool {
+			return s.pid() != 0 && rig.Alive(s.pid()) && working(s.dir) == 1
+		})
+	}
+	s.tell("d")
+	harness.Eventually(h.t, "there is no copy", func() bool { return s.pid() == 0 && working(s.dir) == 0 })
+	h.ends(0)
+	if n := working(log.dir); n != 0 {
+		h.t.Errorf("%d loggers are left", n)
+	}
+}
+
+// pid is the process that the status names, or 0.
+func (s *service) pid() int {
+	st, _ := rig.StatusOf(s.super())
+	return st.Pid
 }
 
 // tell writes letters if somebody listens.
