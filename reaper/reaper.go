@@ -27,7 +27,7 @@ type Exit struct {
 	Unknown bool
 }
 
-// An Owner is told of its process, Started strictly before Exited. Both are called with the reaper's
+// An Owner is told of its process, Started strictly before Exited. Both may be called with the reaper's
 // lock held: they may queue a message and nothing else.
 type Owner interface {
 	Started(pid int)
@@ -36,6 +36,10 @@ type Owner interface {
 
 // A Reaper is the parent of every process that it starts, and guards those that it takes over. The zero value is ready.
 type Reaper struct {
+	// Post, unless nil, has a function called later, on a thread that has the descriptors of all. The end of a
+	// process that was started by way of the trampoline is told there, since its report is read first.
+	Post func(func())
+
 	lasting int   // descriptors from here on are opened after Prepare; 0 without it
 	foreign []int // those before that which are none of those threads' that fork
 	probe   sync.Once
@@ -111,7 +115,7 @@ func (r *Reaper) Reap(pid int) {
 	switch {
 	case c != nil:
 		delete(r.children, pid)
-		c.exited(e)
+		r.exited(c, e)
 	case r.forks > 0:
 		if r.early == nil {
 			r.early = make(map[int]Exit)
@@ -122,10 +126,19 @@ func (r *Reaper) Reap(pid int) {
 	}
 }
 
-func (c *child) exited(e Exit) {
-	if c.report != nil {
-		e.Launch = c.report.take()
+func (r *Reaper) exited(c *child, e Exit) {
+	switch {
+	case c.report == nil:
+		c.owner.Exited(e)
+	case r.Post == nil:
+		c.exited(e)
+	default:
+		r.Post(func() { c.exited(e) })
 	}
+}
+
+func (c *child) exited(e Exit) {
+	e.Launch = c.report.take()
 	c.owner.Exited(e)
 }
 
@@ -145,7 +158,7 @@ func (r *Reaper) end(pid int, c *child) {
 		c.owner.Started(pid)
 		if e, dead := r.early[pid]; dead {
 			delete(r.early, pid)
-			c.exited(e)
+			r.exited(c, e)
 		} else {
 			r.register(pid, c)
 		}

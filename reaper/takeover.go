@@ -20,7 +20,7 @@ func (r *Reaper) TakeOver(pid int, start uint64, owner Owner) (watch int, alive 
 	c := &child{owner: owner, pidfd: -1}
 	if e, dead := r.early[pid]; dead { // a child that has ended since, and was reaped
 		delete(r.early, pid)
-		c.exited(e)
+		owner.Exited(e)
 		return -1, true
 	}
 	if !isChild(pid) {
@@ -78,7 +78,7 @@ func (r *Reaper) Ended(pid int) {
 	e := Exit{Pid: pid}
 	e.Status, e.Unknown = exitStatus(pid, c.pidfd)
 	c.close()
-	c.exited(e)
+	c.owner.Exited(e)
 }
 
 // exitStatus finds out how the process of a pidfd has ended. The kernel says so of a zombie in /proc, and of one

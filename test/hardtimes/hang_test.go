@@ -2,6 +2,7 @@ package hardtimes_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,6 +61,7 @@ func mountHung(t *testing.T, super string) *hungfs.FS {
 	}
 	return hungfs.Mount(t, t.TempDir(),
 		hungfs.Entry{Name: "run", Text: hungRun, Mode: 0o755},
+		hungfs.Entry{Name: "broken", Text: "#!/nonexistent/interpreter\n", Mode: 0o755},
 		hungfs.Entry{Name: "supervise", Link: super})
 }
 
@@ -192,6 +194,46 @@ func TestHungInSilence(t *testing.T) {
 		rig.NewPid(t, dir, pid)
 	}
 	stopsWhileHung(t, u, fs)
+}
+
+// TestRemoteStarts: why a program on a file system that may hang cannot be executed is said, and no end of one that
+// can leaves a descriptor open. Both are the business of a thread that has the daemon's descriptors.
+func TestRemoteStarts(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	root := join(top, "root")
+	fs := mountHung(t, "nowhere")
+	rig.Service(t, root, "local", rig.Sleeper)
+	dirs := [2]string{join(root, "good"), join(root, "bad")}
+	for i, run := range []string{"run", "broken"} {
+		dir := rig.Service(t, top, "building", "")
+		remove(t, join(dir, "run"))
+		symlink(t, join(fs.Dir, run), join(dir, "run"))
+		rename(t, dir, dirs[i])
+	}
+	u := rig.StartOn(t, root, "--stop-timeout=2s")
+	u.EventuallySays("bad", "cannot start ./run: no such file or directory")
+	rig.Client(t, "svc", "-d", dirs[1])
+	pid := rig.Up(t, dirs[0])
+	pipes := func() (n int) {
+		list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", u.Pid()))
+		for _, fd := range list {
+			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", u.Pid(), fd.Name()))
+			if strings.HasPrefix(to, "pipe:") {
+				n++
+			}
+		}
+		return n
+	}
+	before := pipes()
+	for range 4 {
+		kill(t, pid, syscall.SIGKILL)
+		pid = rig.NewPid(t, dirs[0], pid)
+	}
+	harness.Eventually(t, "as many pipes are open as before", func() bool { return pipes() <= before })
+	if code := u.Stop(syscall.SIGTERM, harness.Patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // TestHungPoll: a file that is opened is also polled by who opens it as Go's os package does. Nothing
