@@ -103,16 +103,66 @@ func (e *entry) rename(name string) {
 	}
 	e.name, e.path = name, filepath.Join(e.d.root, name)
 	e.d.sequence.stale = true
-	if register, real := e.d.register, e.real; real != "" {
-		e.d.scan.lane.Do(func() { register.add(name, real) })
-		register.unneeded()
-	}
 	if e.main != nil {
 		e.main.Rename(name, name, e.path)
 	}
 	if e.log != nil {
 		e.log.Rename(name+"/log", "log", e.logPath())
 	}
+	e.follow(func() {})
+}
+
+// follow finds out where the directory is whose entry was renamed or removed, and then calls then: a directory that is
+// no link is elsewhere now.
+func (e *entry) follow(then func()) {
+	if e.main == nil {
+		then()
+		return
+	}
+	e.main.Locate(func(path string) {
+		if path != "" && e.d.entries[e.id] == e {
+			e.settle(path)
+		}
+		then()
+	})
+}
+
+// settle says where the directory is, under the name that the entry has now.
+func (e *entry) settle(real string) {
+	d, name, before := e.d, e.name, e.places()
+	for _, path := range before {
+		d.watch.disown(path, e)
+	}
+	e.real = real
+	after := e.places()
+	for _, path := range after {
+		d.watch.directories[path] = e
+	}
+	limits, register := e.group != "", d.register
+	d.host.Pool.NewLane().Do(func() {
+		register.add(name, real)
+		if slices.Equal(before, after) {
+			return
+		}
+		for _, path := range before {
+			d.watch.drop(path)
+		}
+		for _, path := range after {
+			d.watch.service(path, limits)
+		}
+	})
+	register.unneeded()
+}
+
+// places are the directories whose changes concern the entry.
+func (e *entry) places() (list []string) {
+	if e.real != "" {
+		list = append(list, e.real)
+	}
+	if e.real != "" && e.logged && !e.program {
+		list = append(list, filepath.Join(e.real, "log"))
+	}
+	return list
 }
 
 // A finding is what an entry's directory looks like before it is taken up.
@@ -217,9 +267,9 @@ func (e *entry) prepared(f finding, settled bool) {
 		return
 	}
 	e.real, e.former = f.Path, ""
-	d.watch.directories[f.Path] = e
-	if f.Logged && !f.Program {
-		d.watch.directories[filepath.Join(f.Path, "log")] = e
+	e.logged, e.program = f.Logged, f.Program
+	for _, path := range e.places() {
+		d.watch.directories[path] = e
 	}
 	if !f.Runnable && !settled {
 		e.waiting = true
@@ -234,7 +284,6 @@ func (e *entry) prepared(f finding, settled bool) {
 	if f.pipeErr != nil {
 		d.messages.warn(e.name, "%v; what is in the log pipe when upkeep ends is lost", f.pipeErr)
 	}
-	e.logged, e.program = f.Logged, f.Program
 	if e.main == nil {
 		e.beginMain()
 	}
@@ -339,12 +388,7 @@ func (e *entry) beginLog() {
 
 // watching returns what begins to watch a directory and, where limits count, the one that has them.
 func (e *entry) watching(real string, limits bool) func() {
-	return func() {
-		e.d.watch.add(real)
-		if limits {
-			e.d.watch.addThere(limitsIn(real))
-		}
-	}
+	return func() { e.d.watch.service(real, limits) }
 }
 
 // limitsIn is the directory that holds the limits of the service whose directory is given.
@@ -459,8 +503,10 @@ func (e *entry) removed() {
 	}
 	e.gone = true
 	switch {
-	case e.main != nil || e.log != nil:
+	case e.d.Prune && (e.main != nil || e.log != nil):
 		e.left()
+	case e.main != nil || e.log != nil:
+		e.follow(e.left)
 	case !e.preparing && !e.again(e.real): // else prepared goes on
 		e.forget()
 	}
@@ -484,9 +530,8 @@ func (e *entry) forget() {
 	delete(e.d.entries, e.id)
 	e.d.register.unneeded()
 	e.d.groups.forget(e)
-	if e.real != "" {
-		e.d.watch.forget(e.real, e)
-		e.d.watch.forget(filepath.Join(e.real, "log"), e)
+	for _, path := range e.places() {
+		e.d.watch.forget(path, e)
 	}
 	if e.pipe != nil {
 		e.pipe.Close()

@@ -105,7 +105,7 @@ func (w *watcher) event(path string, e *entry) {
 func (w *watcher) meaningless(path string) {
 	if w.idle[path]++; w.idle[path] == noisy {
 		delete(w.idle, path)
-		w.remove(path)
+		w.d.host.Pool.NewLane().Do(func() { w.remove(path) })
 	}
 }
 
@@ -153,6 +153,15 @@ func (w *watcher) add(path string) {
 	}
 }
 
+// service watches a service directory, or its logger's, and where limits count the one that has them. It is called on
+// a lane.
+func (w *watcher) service(path string, limits bool) {
+	w.add(path)
+	if limits {
+		w.addThere(limitsIn(path))
+	}
+}
+
 // addThere watches a directory if it exists. It is called on a lane.
 func (w *watcher) addThere(path string) {
 	if _, isDir, err := fsstate.Identify(path); err == nil && isDir {
@@ -162,17 +171,29 @@ func (w *watcher) addThere(path string) {
 
 // forget stops watching a service directory.
 func (w *watcher) forget(path string, e *entry) {
+	if w.disown(path, e) {
+		w.d.host.Pool.NewLane().Do(func() { w.drop(path) })
+	}
+}
+
+// disown says that changes of a directory no longer concern an entry, and tells whether they did.
+func (w *watcher) disown(path string, e *entry) bool {
 	if w.directories[path] != e {
-		return
+		return false
 	}
 	delete(w.directories, path)
 	delete(w.idle, path)
+	return true
+}
+
+// drop stops watching a directory and the limits in it. It is called on a lane.
+func (w *watcher) drop(path string) {
 	w.remove(path)
 	w.remove(limitsIn(path))
 }
 
 func (w *watcher) remove(path string) {
 	if w.notify != nil {
-		w.d.host.Pool.NewLane().Do(func() { w.notify.Remove(path) })
+		w.notify.Remove(path)
 	}
 }

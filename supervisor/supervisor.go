@@ -127,6 +127,17 @@ func (s *Supervisor) Rename(name, label, path string) {
 	}
 }
 
+// Locate finds out where the service directory is now, and calls found with its path; with none where it is not taken up.
+func (s *Supervisor) Locate(found func(path string)) {
+	s.lane.Do(func() {
+		path := ""
+		if s.record.dir != nil {
+			path = s.record.dir.Locate()
+		}
+		s.postLater(func() { found(path) })
+	})
+}
+
 // SetLog names the Supervisor of the service's logger, or none.
 func (s *Supervisor) SetLog(log *Supervisor) {
 	before := s.log

@@ -137,3 +137,51 @@ func TestRemovedAtOnce(t *testing.T) {
 	}
 	h.ends(0)
 }
+
+// TestMovedAway: a directory that is no link is followed when it is renamed, as the family's manuals say that a service
+// is removed, and found again by whoever comes after upkeep was killed.
+func TestMovedAway(t *testing.T) {
+	h := newHouse(t)
+	s := h.service("web", long)
+	h.open()
+	pid := s.begun()
+	other, away := filepath.Join(h.root, "other"), filepath.Join(h.top, "away")
+	rename(t, s.dir, other)
+	s.dir = other
+	s.listed()
+	s.same(pid, 1)
+	rename(t, other, away)
+	s.dir = away
+	s.listed()
+	h.EventuallySays("other", "it was removed from", "svc -dx "+away)
+	s.same(pid, 1)
+	h.again()
+	h.EventuallySays("other", "it was removed from", "svc -dx "+away)
+	s.same(pid, 1)
+	s.leaves(pid)
+	h.ends(0)
+}
+
+// TestRenamedIsWatched: what changes in a directory that was renamed is noticed.
+func TestRenamedIsWatched(t *testing.T) {
+	h := newHouse(t)
+	s := h.service("web", long)
+	h.open()
+	s.begun()
+	other := filepath.Join(h.root, "other")
+	rename(t, s.dir, other)
+	s.dir = other
+	s.listed()
+	harness.WriteFile(t, filepath.Join(other, "log", "run"), sh("exec cat"), 0o755)
+	harness.Eventually(t, "svstat tells of the log directory", func() bool {
+		return strings.Contains(rig.Client(t, "svstat", "--long", other), "log/ appeared")
+	})
+	h.ends(0)
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
