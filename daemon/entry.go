@@ -51,6 +51,7 @@ type entry struct {
 	refused   [2]string // what was reported of main and log that could not be taken up
 	after     []string  // what the service waits for, as was last heard
 	trigger   fsstate.Trigger
+	hastened  time.Time // when others began to wait for its status
 	broken    time.Time // when a Supervisor of it has panicked last
 }
 

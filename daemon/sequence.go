@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"upkeep/fsstate"
 	"upkeep/supervisor"
@@ -49,10 +50,26 @@ func (o *sequence) missing(name string) string {
 		return "is not there"
 	case e.main == nil:
 		return "is not supervised"
-	case !e.main.Arrived():
+	case !e.main.Arrived(), !o.recorded(e):
 		return fmt.Sprintf("is %v", e.main.State().Phase)
 	}
 	return ""
+}
+
+// recordPatience is how long those that wait do so for a status to be written. Its file system may hang.
+const recordPatience = time.Second
+
+// recorded tells whether those that come after a service can read in its status what it is. If not, they look again
+// when they can.
+func (o *sequence) recorded(e *entry) bool {
+	if e.hastened.IsZero() {
+		if !e.main.Hasten(func() { e.hastened = time.Time{}; o.again() }) {
+			return true
+		}
+		e.hastened = time.Now()
+		o.d.host.After(recordPatience, o.again)
+	}
+	return time.Since(e.hastened) > recordPatience
 }
 
 // triggering is the service whose status a trigger looks at, if it is one of this root.
@@ -124,6 +141,11 @@ func (o *sequence) moved(e *entry) {
 			delete(o.held, e)
 		}
 	}
+	o.again()
+}
+
+// again has all that wait look again.
+func (o *sequence) again() {
 	if len(o.held) > 0 && !o.due {
 		o.due = true
 		o.d.mail.post(o.reconsider)

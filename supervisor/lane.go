@@ -143,6 +143,19 @@ func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 // DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
 
+// Hasten has a status that waits written without further delay and then runs a step. It returns false, and queues
+// nothing, if there is no such status.
+func (l *Lane) Hasten(then func()) bool {
+	p := l.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.ContainsFunc(l.steps, func(s step) bool { return s.kind == statusStep }) {
+		return false
+	}
+	l.append(step{run: then})
+	return true
+}
+
 // DoLook queues a step that only reads, ahead of what makes files.
 func (l *Lane) DoLook(run func()) { l.add(step{run: run, kind: lookStep}) }
 
@@ -154,10 +167,15 @@ func (l *Lane) add(s step) {
 		l.steps[n-1] = s
 		return
 	}
+	l.append(s)
+}
+
+// append is called with the lock held.
+func (l *Lane) append(s step) {
 	l.steps = append(l.steps, s)
-	if !l.busy || p.crews[statusStep].loses(l) {
+	if !l.busy || l.pool.crews[statusStep].loses(l) {
 		l.busy = true
-		p.enqueue(l)
+		l.pool.enqueue(l)
 	}
 }
 

@@ -182,6 +182,45 @@ func TestStatusesWait(t *testing.T) {
 	})
 }
 
+// TestHasten: a status that somebody is to read is written at once, whatever else is to be done.
+func TestHasten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		const step = 10 * time.Millisecond
+		l := p.NewLane()
+		hastened := func(did *[]string) bool { return l.Hasten(func() { *did = append(*did, "then") }) }
+		var did []string
+		if hastened(&did) {
+			t.Error("there was a status where none was")
+		}
+		for _, behind := range []bool{false, true} { // the status comes behind another step
+			did = nil
+			begun := time.Now()
+			for range 20 {
+				p.NewLane().DoStart(func() { time.Sleep(step) })
+			}
+			if behind {
+				l.Do(func() { time.Sleep(step); did = append(did, "step") })
+			}
+			l.DoStatus(func() { did = append(did, "status") })
+			if !hastened(&did) {
+				t.Error("there was no status")
+			}
+			took := time.Duration(0)
+			l.Do(func() { took = time.Since(begun) })
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			want := []string{"status", "then"}
+			if behind {
+				want = append([]string{"step"}, want...)
+			}
+			if !slices.Equal(did, want) || took > 2*step {
+				t.Errorf("%v were done after %v, want %v", did, took, want)
+			}
+		}
+	})
+}
+
 // TestSlowFiles: services whose files take long, at several places at a time, are started in order all the same.
 func TestSlowFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -138,6 +138,12 @@ func (s *Supervisor) Locate(found func(path string)) {
 	})
 }
 
+// Hasten has its status written without further delay, and calls then when that is done; it returns false if nothing
+// is to be written.
+func (s *Supervisor) Hasten(then func()) bool {
+	return s.lane.Hasten(func() { s.postLater(then) })
+}
+
 // SetLog names the Supervisor of the service's logger, or none.
 func (s *Supervisor) SetLog(log *Supervisor) {
 	before := s.log
