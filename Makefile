@@ -2,7 +2,7 @@
 # make run          supervises a demo root until ^C
 # make test         runs every test; UPKEEP_TEST_ALL=1 makes a test that this machine cannot run a failure
 # make bench        compares with the installed peers and records the table in docs/performance.md
-# make chaos        ROUNDS= SEED= lets a daemon suffer at random, for longer than make test does
+# make chaos        ROUNDS= SEED= lets a daemon suffer at random, and in each of its system calls, for longer than make test does
 # make fuzz         runs each fuzz target for FUZZTIME
 # make install      DESTDIR= PREFIX=/usr/local; also the systemd units, and files for OpenRC and SysV init
 
@@ -37,6 +37,7 @@ bench: all
 
 chaos: all
 	go test -count=1 -timeout 24h -v ./test/chaos -args -rounds=$(ROUNDS) -seed=$(SEED)
+	go test -count=1 -timeout 24h -run TestPoints ./test/resume -args -every=1
 
 fuzz:
 	@set -e; for p in $$(go list ./...); do \
