@@ -129,6 +129,7 @@ func newMachinery(c Config) (*machinery, error) {
 			m.host.Pool.Starters = append(m.host.Pool.Starters, hand.Take)
 		}
 	}
+	handed.dropSpare()
 	if err := reaper.Adopt(); err != nil {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
 	}

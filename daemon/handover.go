@@ -39,6 +39,7 @@ type Handover struct {
 	resumes int            // how often this process was executed anew
 	panics  int            // in a row
 	reply   string         // who waits for an answer to an order to upgrade
+	spare   []int          // descriptors that are of no use, and that exec would take long to close
 	caught  chan os.Signal // what is in it when all else is ready is handed over
 	signals []unix.Signal  // that nobody has acted upon
 
@@ -82,6 +83,9 @@ func (h *Handover) append(b []byte) []byte {
 	if h.reply != "" {
 		b = fmt.Appendf(b, "reply %s\n", h.reply)
 	}
+	for _, fd := range h.spare {
+		b = fmt.Appendf(b, "spare %d\n", fd)
+	}
 	for _, s := range h.signals {
 		b = fmt.Appendf(b, "signal %d\n", s)
 	}
@@ -113,6 +117,8 @@ func parseHandover(b []byte) (*Handover, error) {
 			h.command = reaper.Process{Pid: n[0], Start: uint64(n[1])}
 		case key == "count" && len(n) == 2:
 			h.resumes, h.panics = n[0], n[1]
+		case key == "spare" && len(n) == 1:
+			h.spare = append(h.spare, n[0])
 		case key == "signal" && len(n) == 1:
 			h.signals = append(h.signals, unix.Signal(n[0]))
 		case key == "dir" && len(n) == 5:
@@ -194,7 +200,7 @@ func (h *Handover) descriptors() []int {
 
 // all is called with the lock held.
 func (h *Handover) all() (list []int) {
-	list = append(list, h.home[:]...)
+	list = append(append(list, h.home[:]...), h.spare...)
 	for _, d := range h.dirs {
 		list = append(list, d.Lock, d.Control, d.OK)
 	}
@@ -202,6 +208,21 @@ func (h *Handover) all() (list []int) {
 		list = append(list, p.Both, p.Reader, p.Writer)
 	}
 	return list
+}
+
+// dropSpare closes what is of no use, which nobody waits for. It may be called on a nil Handover.
+func (h *Handover) dropSpare() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, fd := range h.spare {
+		if fd > unix.Stderr {
+			go unix.Close(fd)
+		}
+	}
+	h.spare = nil
 }
 
 // close gives up what nobody has asked for.

@@ -83,11 +83,13 @@ func keepDescriptors() {
 // in children, while one that we were started with ignored would stay ignored in them; and a process
 // that is PID 1 gets no signal that it does not catch. SIGURG is the runtime's own.
 func catchSignals() (all chan os.Signal, deaths *reaper.Deaths) {
+	all = make(chan os.Signal, 64)
+	// First those that end a Go program that does not catch them, before it listens.
+	signal.Notify(all, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
 	for n := unix.Signal(32); n <= 34; n++ { // the C library's: the runtime does not touch them
 		reaper.DefaultAction(n)
 	}
 	deaths = reaper.WatchDeaths()
-	all = make(chan os.Signal, 64)
 	for n := unix.Signal(1); n <= 64; n++ {
 		switch n {
 		case unix.SIGCHLD, unix.SIGURG, unix.SIGKILL, unix.SIGSTOP, unix.SIGPROF, unix.SIGVTALRM,

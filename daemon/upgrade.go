@@ -180,6 +180,9 @@ func (d *daemon) handover() *Handover {
 	if c := d.command; c != nil && c.running && c.pid != 0 {
 		h.command = reaper.Process{Pid: c.pid, Start: d.host.Reaper.StartTime(c.pid)}
 	}
+	if fd := d.watch.fd; fd >= 0 {
+		h.spare = []int{fd}
+	}
 	d.handed.passOn(h)
 	for _, e := range d.entries {
 		for _, s := range e.supervisors() {

@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 
 	"upkeep/fsstate"
 )
@@ -21,6 +24,7 @@ type watcher struct {
 
 	// What asks the kernel to watch can hang, and is done on lanes.
 	notify  *fsnotify.Watcher // nil where there is no inotify
+	fd      int               // its descriptor, or -1
 	failure error             // why
 	watched atomic.Bool       // the root, by its lane
 	short   atomic.Bool       // it was said that a service directory cannot be watched
@@ -32,11 +36,27 @@ const noisy = 64
 
 func newWatcher(d *daemon) *watcher {
 	w := &watcher{d: d, directories: make(map[string]*entry), idle: make(map[string]int)}
-	w.notify, w.failure = fsnotify.NewWatcher()
+	w.notify, w.fd, w.failure = newNotify()
 	if w.failure == nil {
 		go w.read(w.notify)
 	}
 	return w
+}
+
+// newNotify makes the library's Watcher and finds out what its descriptor is, which it does not tell: the one that was
+// free before. -1 means that it is not known.
+func newNotify() (n *fsnotify.Watcher, fd int, err error) {
+	free, ferr := unix.FcntlInt(uintptr(unix.Stderr), unix.F_DUPFD_CLOEXEC, 3)
+	if ferr == nil {
+		unix.Close(free)
+	}
+	if n, err = fsnotify.NewWatcher(); err != nil {
+		return nil, -1, err
+	}
+	if to, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", free)); to != "anon_inode:inotify" {
+		free = -1
+	}
+	return n, free, nil
 }
 
 func (w *watcher) close() {
