@@ -98,6 +98,9 @@ func (r *Register) Add(s Registered) error {
 		return &OpError{"write", r.path(), err}
 	}
 	line := s.append(nil)
+	if end > 0 && r.length.Load() == 0 { // whoever wrote the last line may have been killed in it
+		line = append([]byte("\n"), line...)
+	}
 	n, err := unix.Write(fd, line)
 	if err == nil && n < len(line) {
 		err = unix.ENOSPC

@@ -68,6 +68,19 @@ func TestRegister(t *testing.T) {
 	registered(t, none)
 }
 
+// TestRegisterCut: a line that was cut, since who wrote it was killed, takes no other along.
+func TestRegisterCut(t *testing.T) {
+	r, path := register(t, t.TempDir())
+	if err := os.WriteFile(path, []byte(`"a" "/x/a"`+"\n"+`"b" "/x`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := fsstate.Registered{Name: "c", Path: "/x/c"}
+	if err := r.Add(c); err != nil {
+		t.Fatal(err)
+	}
+	registered(t, r, fsstate.Registered{Name: "a", Path: "/x/a"}, c)
+}
+
 // TestRegisterAtOnce: what is added while the list is shortened is in it.
 func TestRegisterAtOnce(t *testing.T) {
 	r, _ := register(t, t.TempDir())
