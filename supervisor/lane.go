@@ -87,9 +87,10 @@ type Lane struct {
 	// Panicked is called when a step has panicked; without it the panic goes on.
 	Panicked func(p any, stack []byte)
 
-	steps []step // guarded by pool.mu
-	busy  bool   // a worker has it, or it is in a queue
-	turn  uint64 // of the present start, among those of all Lanes
+	steps   []step // guarded by pool.mu
+	busy    bool   // a worker has it, or it is in a queue
+	writing bool   // the step under way writes a status
+	turn    uint64 // of the present start, among those of all Lanes
 }
 
 type step struct {
@@ -144,12 +145,12 @@ func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
 
 // Hasten has a status that waits written without further delay and then runs a step. It returns false, and queues
-// nothing, if there is no such status.
+// nothing, if no status waits or is being written.
 func (l *Lane) Hasten(then func()) bool {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !slices.ContainsFunc(l.steps, func(s step) bool { return s.kind == statusStep }) {
+	if !l.writing && !slices.ContainsFunc(l.steps, func(s step) bool { return s.kind == statusStep }) {
 		return false
 	}
 	l.append(step{run: then})
@@ -395,6 +396,7 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
+		l.writing = s.kind == statusStep
 		switch {
 		case s.kind == startStep:
 			starts := &p.crews[startStep].turns
@@ -410,6 +412,7 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		default:
 			p.unlocked(l, run)
 		}
+		l.writing = false
 		if c.silent++; c.silent >= rouseEvery || !slices.Contains(c.active, w) {
 			p.rouse(c)
 		}
