@@ -115,7 +115,7 @@ func newMachinery(c Config) (*machinery, error) {
 	}
 	m.host = &supervisor.Host{
 		Post: m.mail.post, PostLater: m.mail.postLater, PostEnd: m.mail.postEnd,
-		Reaper: &reaper.Reaper{Post: m.mail.post}, Pool: &supervisor.Pool{Rouse: m.mail.rouse, Rescue: r.rescue}, Controls: controls,
+		Reaper: &reaper.Reaper{Post: m.postEnds}, Pool: &supervisor.Pool{Rouse: m.mail.rouse, Rescue: r.rescue}, Controls: controls,
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
 		World:      reaper.World(), Crashed: handed != nil || badHandover != nil, Census: new(reaper.Census),
@@ -134,6 +134,11 @@ func newMachinery(c Config) (*machinery, error) {
 		m.messages.warn("", "cannot become a subreaper: %v; what services leave behind is not reaped", err)
 	}
 	return m, nil
+}
+
+// postEnds posts what itself posts for later.
+func (m *machinery) postEnds(f func()) {
+	m.mail.post(func() { f(); m.mail.rouseForAny() })
 }
 
 // isolated says what has gone wrong with one service.
