@@ -130,25 +130,22 @@ func (e *entry) follow(then func()) {
 
 // settle says where the directory is, under the name that the entry has now.
 func (e *entry) settle(real string) {
-	d, name, before := e.d, e.name, e.places()
-	for _, path := range before {
-		d.watch.disown(path, e)
-	}
-	e.real = real
-	after := e.places()
-	for _, path := range after {
-		d.watch.directories[path] = e
-	}
-	limits, register := e.group != "", d.register
-	d.host.Pool.NewLane().Do(func() {
-		register.add(name, real)
-		if slices.Equal(before, after) {
-			return
+	d, name, limits, register := e.d, e.name, e.group != "", e.d.register
+	var left, entered []string
+	if real != e.real {
+		left = slices.DeleteFunc(e.places(), func(path string) bool { return !d.watch.disown(path, e) })
+		e.real = real
+		entered = e.places()
+		for _, path := range entered {
+			d.watch.directories[path] = e
 		}
-		for _, path := range before {
+	}
+	d.watch.moves.Do(func() {
+		register.add(name, real)
+		for _, path := range left {
 			d.watch.drop(path)
 		}
-		for _, path := range after {
+		for _, path := range entered {
 			d.watch.service(path, limits)
 		}
 	})
@@ -414,7 +411,7 @@ func (e *entry) report(which int, who string, err error) {
 // child that it was about to start, is waited for without a word.
 func (e *entry) notTaken(which int, who string, err error, begin func()) {
 	d := e.d
-	if !errors.Is(err, fsstate.ErrLocked) || !d.host.Crashed || time.Since(e.since) > lockPatience || d.stop != nil || e.halted {
+	if !errors.Is(err, fsstate.ErrLocked) || !d.host.Crashed || time.Since(e.since) > lockPatience || d.stop != nil {
 		e.report(which, who, err)
 		e.freed()
 		return
@@ -422,7 +419,7 @@ func (e *entry) notTaken(which int, who string, err error, begin func()) {
 	d.preparing++
 	d.host.After(lockPause, func() {
 		d.preparing--
-		if d.stop != nil || d.entries[e.id] != e || [...]*supervisor.Supervisor{e.main, e.log}[which] != nil {
+		if d.stop != nil || d.entries[e.id] != e || e.preparing || [...]*supervisor.Supervisor{e.main, e.log}[which] != nil {
 			return
 		}
 		if begin(); e.halted && e.main != nil {
@@ -506,6 +503,7 @@ func (e *entry) removed() {
 	switch {
 	case e.d.Prune && (e.main != nil || e.log != nil):
 		e.left()
+		e.follow(func() {})
 	case e.main != nil || e.log != nil:
 		e.follow(e.left)
 	case !e.preparing && !e.again(e.real): // else prepared goes on

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"math"
 	"path/filepath"
 	"slices"
 
@@ -16,17 +15,15 @@ type register struct {
 	*fsstate.Register
 	d        *daemon
 	known    bool // what an earlier upkeep has left is taken up
-	excess   int  // how many lines are not needed
+	asked    int  // paths of earlier services that are being looked at
+	long     bool // there may be lines that are not needed
 	busy     bool // it is being shortened
 	failing  bool // a line could not be written
 	retrying bool // that will be tried again
 }
 
-// excessMost is how many lines too many there may be, beside as many as are needed.
-const excessMost = 64
-
 func newRegister(d *daemon) *register {
-	return &register{Register: d.home.Register(), d: d, excess: math.MaxInt}
+	return &register{Register: d.home.Register(), d: d, long: true}
 }
 
 // add is called on the lane of the service.
@@ -41,7 +38,7 @@ func (r *register) failed(err error) {
 	if !r.failing {
 		r.d.messages.warn("", "%v; after a crash services whose entries are gone are not found again; trying again every %v", err, retakeInterval)
 	}
-	r.failing, r.excess = true, math.MaxInt
+	r.failing, r.long = true, true
 	if !r.retrying {
 		r.retrying = true
 		r.d.host.After(retakeInterval, func() { r.retrying = false; r.shorten() })
@@ -50,17 +47,15 @@ func (r *register) failed(err error) {
 
 // unneeded says that a line is not needed any more.
 func (r *register) unneeded() {
-	if r.excess < math.MaxInt {
-		r.excess++
-	}
+	r.long = true
 	r.shorten()
 }
 
-// shorten writes the list anew where much of it is not needed, but not while a service that is in it is not yet an
-// entry that is known as such.
+// shorten writes the list anew without what is not needed, but not while a service that is in it is not yet an entry
+// that is known as such.
 func (r *register) shorten() {
 	d := r.d
-	if d.stop != nil || d.register != r || r.busy || !r.known || d.preparing > 0 || r.excess <= len(d.entries)+excessMost {
+	if d.stop != nil || d.register != r || r.busy || !r.known || d.preparing > 0 || !r.long {
 		return
 	}
 	var list []fsstate.Registered
@@ -70,7 +65,7 @@ func (r *register) shorten() {
 		}
 	}
 	length := r.Length()
-	r.busy, r.excess = true, 0
+	r.busy, r.long = true, false
 	d.scan.lane.Do(func() {
 		err := r.Shorten(list, length)
 		d.mail.postLater(func() {
@@ -79,6 +74,7 @@ func (r *register) shorten() {
 				return
 			}
 			r.failing = false
+			r.shorten()
 		})
 	})
 }
@@ -89,21 +85,41 @@ func (d *daemon) findRemoved() {
 	r := d.register
 	d.scan.lane.Do(func() {
 		list, err := r.Read()
-		for _, s := range slices.Backward(list) {
-			if !d.host.Crashed {
-				break
-			}
-			if id, isDir, err := fsstate.Identify(s.Path); err == nil && isDir {
-				d.mail.postLater(func() { d.foundRemoved(s, id) })
-			}
-		}
 		d.mail.post(func() {
-			if r.known = true; err != nil {
+			if err != nil {
 				d.messages.warn("", "%v; services that run and whose entries are gone are not found", err)
 			}
-			r.shorten()
+			if d.host.Crashed {
+				r.asked = len(list)
+				for _, s := range slices.Backward(list) {
+					r.find(s)
+				}
+			}
+			r.asks()
 		})
 	})
+}
+
+// find looks whether an earlier service is one that is no entry. Each is looked at by itself, since that may hang.
+func (r *register) find(s fsstate.Registered) {
+	d := r.d
+	d.host.Pool.NewLane().DoLook(func() {
+		id, isDir, err := fsstate.Identify(s.Path)
+		d.mail.postLater(func() {
+			if r.asked--; err == nil && isDir {
+				d.foundRemoved(s, id)
+			}
+			r.asks()
+		})
+	})
+}
+
+// asks ends finding when all earlier services were looked at.
+func (r *register) asks() {
+	if r.asked == 0 {
+		r.known = true
+		r.shorten()
+	}
 }
 
 // survival returns what tells, on the entry's lane, whether its service or its logger was supervised by an earlier
@@ -120,13 +136,15 @@ func (e *entry) survival() (lives func(real string) bool) {
 			super = filepath.Join(dir, "supervise")
 		}
 		i, err := fsstate.ReadResume(super)
-		switch known := err == nil && d.ours(i); {
-		case known && i.Pid != 0:
+		switch known := err == nil && i.World == d.host.World && i.World != ""; {
+		case !known:
+			return d.host.Runs(group, dir, 0)
+		case i.Pid != 0 && i.Phase != phaseGone:
 			return isAlive(i)
-		case known && i.Phase != supervisor.Starting.String() && i.Phase != supervisor.Finishing.String():
-			return false
+		case i.Phase == supervisor.Starting.String(), i.Phase == supervisor.Finishing.String():
+			return d.host.Runs(group, dir, i.After) // nobody had the time to say so
 		}
-		return d.host.Runs(group, dir) // it was started, and nobody had the time to say so
+		return false
 	}
 	return func(real string) bool {
 		return one(main, real, mainGroup) || one(log, filepath.Join(real, "log"), logGroup)

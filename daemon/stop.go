@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"upkeep/supervisor"
 )
 
 // stopping is the end of everything: services first, in the reverse of the order of their start and
@@ -24,8 +27,8 @@ type stopping struct {
 // whose end is the reason, nil for an order from outside.
 func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	deadline := time.Now().Add(timeout)
-	if d.takingUp() && timeout > 0 {
-		d.host.After(takingPause, func() { d.stopAll(code, max(0, timeout-takingPause)) })
+	if d.takingUp() {
+		d.host.After(takingPause, func() { d.stopAll(code, timeout) })
 		return
 	}
 	if d.stop != nil {
@@ -49,16 +52,28 @@ func (d *daemon) stopAll(code *int, timeout time.Duration) {
 	d.stop.check()
 }
 
-// takingPause is how long an order to stop waits before it looks again whether all services are taken up.
-const takingPause = 10 * time.Millisecond
+// takingPause is how long an order to stop waits before it looks again whether all services are taken up, and
+// takingPatience how long it does so at most after the daemon has begun: a file system may hang.
+const (
+	takingPause    = 10 * time.Millisecond
+	takingPatience = 5 * time.Second
+)
 
 // takingUp tells whether services that an earlier upkeep has left running are still to be found. Ended now, they
 // would be left for good.
 func (d *daemon) takingUp() bool {
-	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing {
+	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing || time.Since(d.since) > takingPatience {
 		return false
 	}
-	return d.preparing > 0 || !d.register.known
+	if d.preparing > 0 || !d.register.known {
+		return true
+	}
+	for _, e := range d.entries {
+		if slices.ContainsFunc(e.supervisors(), func(s *supervisor.Supervisor) bool { return !s.Taken() }) {
+			return true
+		}
+	}
+	return false
 }
 
 // until sets the deadline. Services are killed a little before it, so that their loggers can still read

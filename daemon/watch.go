@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"upkeep/fsstate"
+	"upkeep/supervisor"
 )
 
 // A watcher turns changes of the root and of service directories into hints. Nothing is believed of an
@@ -21,6 +22,7 @@ type watcher struct {
 	// The daemon's goroutine has these.
 	directories map[string]*entry // by the path that is watched
 	idle        map[string]int    // events of a directory since one of them meant something
+	moves       *supervisor.Lane  // on which directories that were moved are watched anew, in order
 
 	// What asks the kernel to watch can hang, and is done on lanes.
 	notify  *fsnotify.Watcher // nil where there is no inotify
@@ -35,7 +37,7 @@ type watcher struct {
 const noisy = 64
 
 func newWatcher(d *daemon) *watcher {
-	w := &watcher{d: d, directories: make(map[string]*entry), idle: make(map[string]int)}
+	w := &watcher{d: d, directories: make(map[string]*entry), idle: make(map[string]int), moves: d.host.Pool.NewLane()}
 	w.notify, w.fd, w.failure = newNotify()
 	if w.failure == nil {
 		go w.read(w.notify)
@@ -60,6 +62,7 @@ func newNotify() (n *fsnotify.Watcher, fd int, err error) {
 }
 
 func (w *watcher) close() {
+	w.fd = -1
 	if w.notify != nil {
 		w.d.host.Pool.NewLane().Do(func() { w.notify.Close() })
 	}

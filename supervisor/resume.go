@@ -81,20 +81,27 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 }
 
 // remember reads what an earlier upkeep has left of the service, and looks for its process. It returns nil if
-// that was in another world, or if supervision has ended as it should. It is called on the lane.
-func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) *past {
+// that was in another world, or if supervision has ended as it should; released says that it is the latter. It is
+// called on the lane.
+func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) (before *past, released bool) {
 	i, err := dir.Resume()
-	mine := err == nil && i.World == s.host.World && i.World != "" && i.Phase != Gone.String()
-	if !mine {
-		if !s.host.Crashed {
-			return nil
-		}
-		// The first start may have been its last act.
-		if p := s.find(dir, def, 0); p.Pid != 0 {
-			return &past{info: fsstate.Info{Phase: Up.String()}, process: p}
-		}
-		return nil
+	switch known := err == nil && i.World == s.host.World && i.World != ""; {
+	case known && i.Phase == Gone.String():
+		return nil, true
+	case known:
+		return s.recall(i, dir, def), false
+	case !s.host.Crashed:
+		return nil, false
 	}
+	// The first start may have been its last act.
+	if p := s.find(dir, def, 0); p.Pid != 0 {
+		return &past{info: fsstate.Info{Phase: Up.String()}, process: p}, false
+	}
+	return nil, false
+}
+
+// recall is remember where what was recorded counts.
+func (s *Supervisor) recall(i fsstate.Info, dir *fsstate.Dir, def fsstate.Definition) *past {
 	if i.Pid != 0 {
 		if p, err := reaper.Look(i.Pid); err == nil && i.Is(p.Start) {
 			return &past{info: i, process: p}
@@ -141,10 +148,13 @@ func (h *Host) left(group *cgroup.Group, dir string) (list []reaper.Process) {
 	return list
 }
 
-// Runs tells whether a process that an earlier upkeep may have started as a service runs in a cgroup, or where that
-// is nil in a directory.
-func (h *Host) Runs(group *cgroup.Group, dir string) bool {
-	return slices.ContainsFunc(h.left(group, dir), func(p reaper.Process) bool { return p.Session == p.Pid })
+// Runs tells whether a process that an earlier upkeep may have started as the service of a directory, at a tick or
+// later, runs in a cgroup, or where that is nil in the directory.
+func (h *Host) Runs(group *cgroup.Group, dir string, after uint64) bool {
+	def, _ := fsstate.Read(dir)
+	return slices.ContainsFunc(h.left(group, dir), func(p reaper.Process) bool {
+		return p.Start >= after && (def.NoSetsid || p.Session == p.Pid)
+	})
 }
 
 // readsLog tells whether a process that works in a directory with a log program may be that.

@@ -166,6 +166,9 @@ func (s *Supervisor) SetNote(note string) {
 // State returns the present state.
 func (s *Supervisor) State() State { return s.state }
 
+// Taken tells whether the directory is taken up.
+func (s *Supervisor) Taken() bool { return s.begun }
+
 // Tried tells whether the directory is taken up and the attempt to start the service, if it is to be
 // started, is over.
 func (s *Supervisor) Tried() bool { return s.begun && s.state.Phase != Starting }
@@ -186,13 +189,13 @@ func (s *Supervisor) Begin() {
 			return
 		}
 		s.record = record{dir: dir, group: s.Group}
-		before := s.remember(dir, def)
+		before, released := s.remember(dir, def)
 		if before != nil && def.Dialect == fsstate.S6 {
 			before.deaths = dir.ReadTally(def.MaxDeathTally)
 		}
 		starting := before == nil && !def.Down && !s.ending.Load()
 		if err == nil && before == nil {
-			err = dir.Complete(s.first(def))
+			err = dir.Complete(s.first(def, released))
 		}
 		dir.Settle()
 		if s.Watch != nil {
@@ -218,13 +221,13 @@ func (s *Supervisor) preliminary(def fsstate.Definition) bool {
 }
 
 // first is the status of a service that was just taken up, and what is said beside it before it is
-// started, which may take for ever.
-func (s *Supervisor) first(def fsstate.Definition) (status, info []byte) {
+// started, which may take for ever, or where it was said that it is released.
+func (s *Supervisor) first(def fsstate.Definition, released bool) (status, info []byte) {
 	st := fsstate.Status{Since: s.since, Want: fsstate.WantUp}
 	format := def.Format(s.host.Format)
 	if def.Down {
 		st.Want = fsstate.WantDown
-	} else if def.Remote {
+	} else if def.Remote || released {
 		info = fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
 	}
 	return st.Append(nil, format), info

@@ -236,6 +236,33 @@ func TestRemoteStarts(t *testing.T) {
 	}
 }
 
+// TestEarlierServiceHangs: where an earlier upkeep has supervised something on a file system that hangs now, the others
+// are still stopped as they should be.
+func TestEarlierServiceHangs(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	root := join(top, "root")
+	fs := mountHung(t, "nowhere")
+	bye := join(top, "bye")
+	dir := rig.Service(t, root, "kind", "#!/bin/sh\ntrap 'echo >"+bye+"; exit' TERM\nwhile :; do sleep 0.05; done\n")
+	u := rig.StartOn(t, root, "--stop-timeout=10s")
+	rig.Up(t, dir)
+	u.Process.Process.Kill()
+	u.Wait()
+	harness.WriteFile(t, join(root, ".upkeep", "services"), fmt.Sprintf("%q %q\n", "hung", fs.Dir), 0o644)
+	fs.Hold(hungfs.All)
+	u = rig.StartOn(t, root, "--stop-timeout=10s")
+	t.Cleanup(fs.Release)
+	harness.Eventually(t, "a request hangs", func() bool { return fs.Held() > 0 })
+	kill(t, u.Pid(), syscall.SIGTERM)
+	harness.Eventually(t, "the daemon ends", func() bool { return rig.Ended(u.Pid()) })
+	fs.Release() // of the thread that waits in the kernel, deaf even to KILL
+	u.Wait()
+	if _, err := os.Stat(bye); err != nil {
+		t.Error("the other service was killed")
+	}
+}
+
 // TestHungPoll: a file that is opened is also polled by who opens it as Go's os package does. Nothing
 // may wait for that.
 func TestHungPoll(t *testing.T) {

@@ -19,15 +19,7 @@ func TestLockOutlives(t *testing.T) {
 	pid := s.begun()
 	h.kill()
 	path := filepath.Join(s.super(), "lock")
-	lock, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		t.Fatal(err)
-	}
-	opened := opens(t, path)
+	release, opened := locked(t, path), opens(t, path)
 	h.open()
 	for range 2 { // both before a word is said
 		opened()
@@ -35,7 +27,7 @@ func TestLockOutlives(t *testing.T) {
 	if said := h.Says("has the lock"); said {
 		t.Error("a lock that may be an earlier upkeep's was reported at once")
 	}
-	lock.Close()
+	release()
 	harness.Eventually(t, "it is supervised", func() bool {
 		_, code := harness.Run(t, h.program, "svok", s.dir)
 		return code == 0
@@ -64,4 +56,39 @@ func opens(t *testing.T, path string) func() {
 		var one [unix.SizeofInotifyEvent]byte
 		unix.Read(fd, one[:])
 	}
+}
+
+// TestLockOutlivesPruned: it is waited for just so where the service is to be stopped, because its entry is gone.
+func TestLockOutlivesPruned(t *testing.T) {
+	h := newHouse(t, "--prune")
+	s, entry := h.linked("web")
+	h.open()
+	pid := s.begun()
+	h.kill()
+	if err := os.Remove(entry); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.super(), "lock")
+	release, opened := locked(t, path), opens(t, path)
+	h.open()
+	for range 2 {
+		opened()
+	}
+	release()
+	dies(t, pid)
+	h.ends(0)
+}
+
+// locked takes the lock of a supervise directory until release is called.
+func locked(t *testing.T, path string) (release func() error) {
+	t.Helper()
+	lock, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() })
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	return lock.Close
 }

@@ -3,11 +3,14 @@ package resume_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"upkeep/test/hardtimes/rig"
 	"upkeep/test/harness"
@@ -184,4 +187,62 @@ func rename(t *testing.T, from, to string) {
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestReleasedStays: a service that was told to leave is not found again, and whoever works in its directory since is
+// left alone.
+func TestReleasedStays(t *testing.T) {
+	for _, options := range [][]string{nil, {"--cgroup=off"}} {
+		t.Run(fmt.Sprint(options), func(t *testing.T) {
+			h := newHouse(t, options...)
+			web, webEntry := h.linked("web")
+			other, otherEntry := h.linked("other")
+			h.open()
+			pid, otherPid := web.begun(), other.begun()
+			for _, entry := range []string{webEntry, otherEntry} {
+				if err := os.Remove(entry); err != nil {
+					t.Fatal(err)
+				}
+			}
+			web.leaves(pid)
+			cmd := exec.Command("sleep", "1000000")
+			cmd.Dir, cmd.SysProcAttr = web.dir, &syscall.SysProcAttr{Setsid: true}
+			someone := harness.Start(t, syscall.SIGKILL, cmd)
+			h.again()
+			h.EventuallySays("other", "it was removed from")
+			other.same(otherPid, 1)
+			h.ends(0)
+			dies(t, otherPid)
+			if web.starts() != 1 {
+				t.Error("it was started again")
+			}
+			if !someone.Running() || !rig.Alive(someone.Process.Pid) {
+				t.Error("a stranger was ended")
+			}
+		})
+	}
+}
+
+// TestExchanged: two directories that take each other's place are both watched.
+func TestExchanged(t *testing.T) {
+	h := newHouse(t)
+	a, b := h.service("a", long), h.service("b", long)
+	h.open()
+	a.begun()
+	b.begun()
+	if err := unix.Renameat2(unix.AT_FDCWD, a.dir, unix.AT_FDCWD, b.dir, unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "both are known by their new names", func() bool {
+		list := read(filepath.Join(h.root, ".upkeep", "services"))
+		return strings.Contains(list, fmt.Sprintf("%q %q", "a", a.dir)) && strings.Contains(list, fmt.Sprintf("%q %q", "b", b.dir)) &&
+			a.view().Pid != 0 && b.view().Pid != 0
+	})
+	for _, s := range []*service{a, b} {
+		harness.WriteFile(t, filepath.Join(s.dir, "log", "run"), sh("exec cat"), 0o755)
+		harness.Eventually(t, "svstat tells of the log directory", func() bool {
+			return strings.Contains(rig.Client(t, "svstat", "--long", s.dir), "log/ appeared")
+		})
+	}
+	h.ends(0)
 }
