@@ -88,13 +88,11 @@ func exitStatus(pid, pidfd int) (status unix.WaitStatus, unknown bool) {
 		return status, false
 	}
 	p, err := Look(pid)
-	if status, ok := reapedStatus(pidfd); ok { // then what was looked at may be another process
-		return status, false
-	}
-	if err == nil && p.Zombie && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil { // it still has its pid
+	if err == nil && p.Zombie && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil { // it still has its pid, so it is what was looked at
 		return p.Status, false
 	}
-	return 0, true
+	status, ok := reapedStatus(pidfd) // it was reaped meanwhile
+	return status, !ok
 }
 
 // reapedStatus is known from Linux 6.15 on.
