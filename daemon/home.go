@@ -56,7 +56,7 @@ func (d *daemon) settle() (err error) {
 
 // ours tells whether something was recorded in this world and has not ended as it should.
 func (d *daemon) ours(i fsstate.Info) bool {
-	return i.World == d.host.World && i.World != "" && i.Phase != phaseGone
+	return i.In(d.host.World) && i.Phase != phaseGone
 }
 
 // isAlive tells whether the process that was recorded in this world still is.

@@ -14,8 +14,7 @@ import (
 type register struct {
 	*fsstate.Register
 	d        *daemon
-	known    bool // what an earlier upkeep has left is taken up
-	asked    int  // paths of earlier services that are being looked at
+	asked    int  // what of an earlier upkeep is still to be looked at: the list, or services in it
 	long     bool // there may be lines that are not needed
 	busy     bool // it is being shortened
 	failing  bool // a line could not be written
@@ -23,7 +22,7 @@ type register struct {
 }
 
 func newRegister(d *daemon) *register {
-	return &register{Register: d.home.Register(), d: d, long: true}
+	return &register{Register: d.home.Register(), d: d, asked: 1, long: true}
 }
 
 // add is called on the lane of the service.
@@ -55,7 +54,7 @@ func (r *register) unneeded() {
 // that is known as such.
 func (r *register) shorten() {
 	d := r.d
-	if d.stop != nil || d.register != r || r.busy || !r.known || d.preparing > 0 || !r.long {
+	if d.stop != nil || d.register != r || r.busy || r.asked > 0 || d.preparing > 0 || !r.long {
 		return
 	}
 	var list []fsstate.Registered
@@ -89,13 +88,12 @@ func (d *daemon) findRemoved() {
 			if err != nil {
 				d.messages.warn("", "%v; services that run and whose entries are gone are not found", err)
 			}
-			if d.host.Crashed {
-				r.asked = len(list)
+			if r.asked = 0; d.host.Crashed {
 				for _, s := range slices.Backward(list) {
 					r.find(s)
 				}
 			}
-			r.asks()
+			r.shorten()
 		})
 	})
 }
@@ -103,23 +101,16 @@ func (d *daemon) findRemoved() {
 // find looks whether an earlier service is one that is no entry. Each is looked at by itself, since that may hang.
 func (r *register) find(s fsstate.Registered) {
 	d := r.d
+	r.asked++
 	d.host.Pool.NewLane().DoLook(func() {
 		id, isDir, err := fsstate.Identify(s.Path)
 		d.mail.postLater(func() {
 			if r.asked--; err == nil && isDir {
 				d.foundRemoved(s, id)
 			}
-			r.asks()
+			r.shorten()
 		})
 	})
-}
-
-// asks ends finding when all earlier services were looked at.
-func (r *register) asks() {
-	if r.asked == 0 {
-		r.known = true
-		r.shorten()
-	}
 }
 
 // survival returns what tells, on the entry's lane, whether its service or its logger was supervised by an earlier
@@ -136,7 +127,7 @@ func (e *entry) survival() (lives func(real string) bool) {
 			super = filepath.Join(dir, "supervise")
 		}
 		i, err := fsstate.ReadResume(super)
-		switch known := err == nil && i.World == d.host.World && i.World != ""; {
+		switch known := err == nil && i.In(d.host.World); {
 		case !known:
 			return d.host.Runs(group, dir, 0)
 		case i.Pid != 0 && i.Phase != phaseGone:

@@ -65,7 +65,7 @@ func (d *daemon) takingUp() bool {
 	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing || time.Since(d.since) > takingPatience {
 		return false
 	}
-	if d.preparing > 0 || !d.register.known {
+	if d.preparing > 0 || d.register.asked > 0 {
 		return true
 	}
 	for _, e := range d.entries {

@@ -43,6 +43,9 @@ type Info struct {
 	Note   string       // note: what else the administrator should know, free text
 }
 
+// In tells whether it was recorded in that world, which must be known.
+func (i *Info) In(world string) bool { return i.World == world && world != "" }
+
 // Is tells whether the process that has the recorded pid now, and was started at that tick, is the recorded one.
 func (i *Info) Is(start uint64) bool {
 	if i.By != 0 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +84,7 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 // called on the lane.
 func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) (before *past, released bool) {
 	i, err := dir.Resume()
-	switch known := err == nil && i.World == s.host.World && i.World != ""; {
+	switch known := err == nil && i.In(s.host.World); {
 	case known && i.Phase == Gone.String():
 		return nil, true
 	case known:
@@ -119,11 +118,9 @@ func (s *Supervisor) recall(i fsstate.Info, dir *fsstate.Dir, def fsstate.Defini
 // find looks for the process of a service that was started and not recorded: in the service's cgroup, or
 // else by its working directory or its log pipe.
 func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64) (found reaper.Process) {
-	for _, p := range s.host.left(s.Group, dir.Path()) {
+	for _, p := range s.host.left(s.Group, dir.Path(), def, after) {
 		switch {
-		case p.Start < after:
 		case def.Log && readsLog(p.Pid) != s.LogProgram:
-		case !def.NoSetsid && p.Session != p.Pid: // not the one that was started, but something of it
 		case found.Pid == 0, p.Start < found.Start, p.Start == found.Start && p.Pid < found.Pid:
 			found = p
 		}
@@ -131,8 +128,9 @@ func (s *Supervisor) find(dir *fsstate.Dir, def fsstate.Definition, after uint64
 	return found
 }
 
-// left are the processes that an earlier upkeep may have started: in a cgroup, or where that is nil in a directory.
-func (h *Host) left(group *cgroup.Group, dir string) (list []reaper.Process) {
+// left are the processes that an earlier upkeep may have started as a service, at a tick or later: in a cgroup, or
+// where that is nil in a directory.
+func (h *Host) left(group *cgroup.Group, dir string, def fsstate.Definition, after uint64) (list []reaper.Process) {
 	h.Census.Settle()
 	var pids []int
 	if group != nil {
@@ -141,7 +139,11 @@ func (h *Host) left(group *cgroup.Group, dir string) (list []reaper.Process) {
 		pids = h.Census.Within(dir)
 	}
 	for _, pid := range pids {
-		if p, err := reaper.Look(pid); err == nil && !p.Zombie && !h.Reaper.Has(pid) {
+		p, err := reaper.Look(pid)
+		switch {
+		case err != nil, p.Zombie, p.Start < after, h.Reaper.Has(pid):
+		case !def.NoSetsid && p.Session != p.Pid: // not the one that was started, but something of it
+		default:
 			list = append(list, p)
 		}
 	}
@@ -152,9 +154,7 @@ func (h *Host) left(group *cgroup.Group, dir string) (list []reaper.Process) {
 // later, runs in a cgroup, or where that is nil in the directory.
 func (h *Host) Runs(group *cgroup.Group, dir string, after uint64) bool {
 	def, _ := fsstate.Read(dir)
-	return slices.ContainsFunc(h.left(group, dir), func(p reaper.Process) bool {
-		return p.Start >= after && (def.NoSetsid || p.Session == p.Pid)
-	})
+	return len(h.left(group, dir, def, after)) > 0
 }
 
 // readsLog tells whether a process that works in a directory with a log program may be that.

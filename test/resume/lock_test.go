@@ -28,10 +28,7 @@ func TestLockOutlives(t *testing.T) {
 		t.Error("a lock that may be an earlier upkeep's was reported at once")
 	}
 	release()
-	harness.Eventually(t, "it is supervised", func() bool {
-		_, code := harness.Run(t, h.program, "svok", s.dir)
-		return code == 0
-	})
+	s.supervised()
 	s.same(pid, 1)
 	h.ends(0)
 }
