@@ -130,25 +130,16 @@ func (e *entry) follow(then func()) {
 
 // settle says where the directory is, under the name that the entry has now.
 func (e *entry) settle(real string) {
-	d, name, limits, register := e.d, e.name, e.group != "", e.d.register
-	var left, entered []string
+	d, name, register := e.d, e.name, e.d.register
 	if real != e.real {
-		left = slices.DeleteFunc(e.places(), func(path string) bool { return !d.watch.disown(path, e) })
+		left := slices.DeleteFunc(e.places(), func(path string) bool { return !d.watch.disown(path, e) })
 		e.real = real
-		entered = e.places()
-		for _, path := range entered {
+		for _, path := range e.places() {
 			d.watch.directories[path] = e
 		}
+		d.watch.follow(e, left, e.places())
 	}
-	d.watch.moves.Do(func() {
-		register.add(name, real)
-		for _, path := range left {
-			d.watch.drop(path)
-		}
-		for _, path := range entered {
-			d.watch.service(path, limits)
-		}
-	})
+	d.watch.moves.Do(func() { register.add(name, real) })
 	register.unneeded()
 }
 

@@ -101,6 +101,9 @@ func (w *watcher) changed(name string, left bool) {
 	case dir == filepath.Dir(d.root):
 		w.meaningless(dir)
 	}
+	if e := w.directories[name]; e != nil && left { // by now the library watches no directory of that name
+		w.follow(e, nil, []string{name})
+	}
 	for _, limits := range [...]string{dir, name} {
 		if e := w.directories[filepath.Dir(limits)]; e != nil && limits == limitsIn(filepath.Dir(limits)) {
 			e.limitsChanged(limits)
@@ -183,6 +186,22 @@ func (w *watcher) service(path string, limits bool) {
 	if limits {
 		w.addThere(limitsIn(path))
 	}
+}
+
+// follow watches directories of an entry that were moved, in place of others.
+func (w *watcher) follow(e *entry, left, entered []string) {
+	limits := e.group != ""
+	w.moves.Do(func() {
+		for _, path := range left {
+			w.drop(path)
+		}
+		for _, path := range entered {
+			if _, isDir, err := fsstate.Identify(path); err == nil && isDir { // it may have moved on
+				w.service(path, limits)
+			}
+		}
+		w.d.mail.post(e.changed) // what has changed before is no event
+	})
 }
 
 // addThere watches a directory if it exists. It is called on a lane.

@@ -130,10 +130,7 @@ func TestRemovedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.open()
-		harness.Eventually(t, "it is supervised", func() bool {
-			_, code := harness.Run(t, h.program, "svok", s.dir)
-			return code == 0
-		})
+		s.supervised()
 		pid := s.begun()
 		s.same(pid, 1)
 		s.leaves(pid)
@@ -175,11 +172,17 @@ func TestRenamedIsWatched(t *testing.T) {
 	rename(t, s.dir, other)
 	s.dir = other
 	s.listed()
-	harness.WriteFile(t, filepath.Join(other, "log", "run"), sh("exec cat"), 0o755)
-	harness.Eventually(t, "svstat tells of the log directory", func() bool {
-		return strings.Contains(rig.Client(t, "svstat", "--long", other), "log/ appeared")
-	})
+	s.watched()
 	h.ends(0)
+}
+
+// watched fails the test unless it is noticed that the service gets a log directory.
+func (s *service) watched() {
+	s.t.Helper()
+	s.logger()
+	harness.Eventually(s.t, "svstat tells of the log directory", func() bool {
+		return strings.Contains(rig.Client(s.t, "svstat", "--long", s.dir), "log/ appeared")
+	})
 }
 
 func rename(t *testing.T, from, to string) {
@@ -238,11 +241,7 @@ func TestExchanged(t *testing.T) {
 		return strings.Contains(list, fmt.Sprintf("%q %q", "a", a.dir)) && strings.Contains(list, fmt.Sprintf("%q %q", "b", b.dir)) &&
 			a.view().Pid != 0 && b.view().Pid != 0
 	})
-	for _, s := range []*service{a, b} {
-		harness.WriteFile(t, filepath.Join(s.dir, "log", "run"), sh("exec cat"), 0o755)
-		harness.Eventually(t, "svstat tells of the log directory", func() bool {
-			return strings.Contains(rig.Client(t, "svstat", "--long", s.dir), "log/ appeared")
-		})
-	}
+	a.watched()
+	b.watched()
 	h.ends(0)
 }
