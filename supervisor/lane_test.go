@@ -10,7 +10,7 @@ import (
 )
 
 func TestLanesAreServedInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		gate := make(chan struct{})
 		p.NewLane().Do(func() { <-gate })
@@ -31,7 +31,7 @@ func TestLanesAreServedInOrder(t *testing.T) {
 
 // TestStuckStep: who is stuck keeps its own lane, and no other.
 func TestStuckStep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		begun := time.Now()
 		var hung []*Lane
@@ -80,7 +80,7 @@ func TestStuckStep(t *testing.T) {
 
 // TestSlowSteps: each takes just long enough to be thought stuck.
 func TestSlowSteps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		var all sync.WaitGroup
 		got := make([][]int, 20)
@@ -105,7 +105,7 @@ func TestSlowSteps(t *testing.T) {
 }
 
 func TestStatusStepsAreMerged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		l := p.NewLane()
 		gate := make(chan struct{})
@@ -134,7 +134,7 @@ func TestStatusStepsAreMerged(t *testing.T) {
 // TestStatusesWait while services are started, but neither for what is stuck nor for ever, and not where something
 // waits for them.
 func TestStatusesWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		begun := time.Now()
 		var said, started, urgent time.Duration
@@ -184,7 +184,7 @@ func TestStatusesWait(t *testing.T) {
 
 // TestHasten: a status that somebody is to read is written at once, whatever else is to be done.
 func TestHasten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		const step = 10 * time.Millisecond
 		l := p.NewLane()
@@ -223,7 +223,7 @@ func TestHasten(t *testing.T) {
 
 // TestSlowFiles: services whose files take long, at several places at a time, are started in order all the same.
 func TestSlowFiles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		begun := time.Now()
 		const each, lanes = 10 * time.Millisecond, 100

@@ -12,7 +12,7 @@ import (
 func never() { panic("relieved, though it was not stuck") }
 
 func TestWorkRunsWhatIsHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		l := p.NewLane()
 		var got []string
@@ -67,7 +67,7 @@ func TestWorkLeavesTheRest(t *testing.T) {
 		"others": func(p *Pool, start func(i int) func()) { p.NewLane().DoStart(start(0)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
 				p := &Pool{}
 				var got []int
 				gate := make(chan struct{})
@@ -89,7 +89,7 @@ func TestWorkLeavesTheRest(t *testing.T) {
 // TestStuckLender: its lane waits for it; nothing else does.
 func TestStuckLender(t *testing.T) {
 	for _, early := range []bool{true, false} { // somebody waits when it is found stuck
-		synctest.Test(t, func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
 			p := &Pool{}
 			gate, relieved := make(chan struct{}), make(chan struct{})
 			var got []string

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -104,7 +103,7 @@ func TestAnotherDirectoryInItsPlace(t *testing.T) {
 
 // TestABusyLane is not all that is served.
 func TestABusyLane(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		p := &Pool{}
 		busy := p.NewLane()
 		quit := false
