@@ -77,9 +77,12 @@ const (
 	startStep           // forks
 	groupStep           // makes a cgroup
 	lookStep            // reads
-	statusStep          // writes what a status says, when others have done what they have to do
+	recordStep          // writes a status that is to outlive us, and keeps nothing waiting
+	statusStep          // writes one that can wait until others have done what they have to do
 	stepKinds
 )
+
+func (k stepKind) writes() bool { return k == recordStep || k == statusStep }
 
 // A Lane runs the steps of one service, one at a time and in order.
 type Lane struct {
@@ -141,8 +144,12 @@ func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, 
 // DoGroup queues a step that makes a cgroup, which keeps no other step waiting.
 func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 
-// DoStatus queues a step that makes an earlier one of its kind pointless if nothing came between.
+// DoStatus queues a step that makes an earlier one, or one of DoRecord, pointless if nothing came between. It can
+// wait until what is to be started is.
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
+
+// DoRecord is DoStatus for what cannot wait.
+func (l *Lane) DoRecord(run func()) { l.add(step{run: run, kind: recordStep}) }
 
 // Hasten has a status that waits written without further delay and then runs a step. It returns false, and queues
 // nothing, if no status waits or is being written.
@@ -150,7 +157,7 @@ func (l *Lane) Hasten(then func()) bool {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !l.writing && !slices.ContainsFunc(l.steps, func(s step) bool { return s.kind == statusStep }) {
+	if !l.writing && !slices.ContainsFunc(l.steps, func(s step) bool { return s.kind.writes() }) {
 		return false
 	}
 	l.append(step{run: then})
@@ -164,8 +171,14 @@ func (l *Lane) add(s step) {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(l.steps); s.kind == statusStep && n > 0 && l.steps[n-1].kind == statusStep {
-		l.steps[n-1] = s
+	if n := len(l.steps); s.kind.writes() && n > 0 && l.steps[n-1].kind.writes() {
+		last := &l.steps[n-1]
+		urgent := s.kind == recordStep && last.kind == statusStep
+		s.kind = min(s.kind, last.kind)
+		*last = s
+		if urgent && p.crews[statusStep].loses(l) {
+			p.enqueue(l)
+		}
 		return
 	}
 	l.append(s)
@@ -396,7 +409,7 @@ func (p *Pool) run(c *crew, w *worker, l *Lane) {
 		l.steps = l.steps[1:]
 		w.since = time.Now()
 		p.steps++
-		l.writing = s.kind == statusStep
+		l.writing = s.kind.writes()
 		switch {
 		case s.kind == startStep:
 			starts := &p.crews[startStep].turns

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -219,6 +220,45 @@ func TestHasten(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRecords are written while others are started, and so is a status that comes before or after them.
+func TestRecords(t *testing.T) {
+	for _, kinds := range []string{"r", "sr", "rs"} {
+		for _, idle := range []bool{false, true} { // all of them wait until the lane gets on
+			inBubble(t, func(t *testing.T) {
+				p := &Pool{}
+				for range 20 {
+					p.NewLane().DoStart(func() { time.Sleep(10 * time.Millisecond) })
+				}
+				l := p.NewLane()
+				gate := make(chan struct{})
+				if !idle {
+					l.Do(func() { <-gate })
+				}
+				begun, wrote := time.Now(), time.Duration(-1)
+				last := 0
+				urgent := strings.IndexByte(kinds, 'r')
+				for i, kind := range kinds {
+					queue := l.DoStatus
+					if kind == 'r' {
+						queue = l.DoRecord
+					}
+					queue(func() {
+						if last = i; i >= urgent && wrote < 0 {
+							wrote = time.Since(begun)
+						}
+					})
+				}
+				close(gate)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if last != len(kinds)-1 || wrote != 0 {
+					t.Errorf("%s, idle %v: written after %v, and last was %d", kinds, idle, wrote, last)
+				}
+			})
+		}
+	}
 }
 
 // TestSlowFiles: services whose files take long, at several places at a time, are started in order all the same.

@@ -32,8 +32,11 @@ type record struct {
 	untold   string // what was reported of it
 }
 
-// writeStatus queues the present state for supervise/status, and with info for supervise/resume too.
-func (s *Supervisor) writeStatus(info bool) {
+// writeStatus queues the present state for supervise/status, and with info for supervise/resume too, where it can
+// wait until what is to be started is.
+func (s *Supervisor) writeStatus(info bool) { s.queueStatus(info, s.lane.DoStatus) }
+
+func (s *Supervisor) queueStatus(info bool, queue func(func())) {
 	format := s.def.Format(s.host.Format)
 	status := s.status().Append(nil, format)
 	if log := s.log; format == fsstate.FormatEncore && log != nil && log.LogProgram && log.begun {
@@ -43,7 +46,7 @@ func (s *Supervisor) writeStatus(info bool) {
 	if info {
 		i = new(s.info())
 	}
-	s.lane.DoStatus(func() { s.record.write(s, status, i) })
+	queue(func() { s.record.write(s, status, i) })
 	if by := s.logged; by != nil && by.log == s && by.begun && by.state.Phase != Gone {
 		by.writeStatus(true) // one that waits, and is made pointless, may have been with info
 	}

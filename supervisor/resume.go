@@ -209,7 +209,7 @@ func (s *Supervisor) resume(p past) {
 	e := s.told(Event{Prelude: prelude, Since: max(0, now.Sub(s.started))})
 	var actions []Action
 	s.state, actions = Resume(i, alive, e)
-	s.do(actions)
+	s.do(actions, Started)
 	if s.Group != nil {
 		s.lane.Do(func() { s.record.count() })
 	}

@@ -380,7 +380,7 @@ func (s *Supervisor) event(e Event) {
 		}
 		return
 	}
-	s.do(actions)
+	s.do(actions, e.Kind)
 	if was.Phase != s.state.Phase {
 		if was.Held && s.state.Phase != Starting {
 			s.held = ""
@@ -419,13 +419,20 @@ func (s *Supervisor) replay() {
 	}
 }
 
-func (s *Supervisor) do(actions []Action) {
+// do does what the machine asks for because of an event.
+func (s *Supervisor) do(actions []Action, because EventKind) {
 	for i, a := range actions {
 		switch a.Kind {
 		case Record:
-			// Before a start the rest can wait: it is about to change again.
 			startFollows := i+1 < len(actions) && actions[i+1].Kind == Start
-			s.writeStatus(!startFollows)
+			switch {
+			case startFollows && because != Letter: // it records the rest
+				s.writeStatus(false)
+			case because == Started && s.state.Want != fsstate.WantOnce: // a successor would find that out
+				s.writeStatus(true)
+			default:
+				s.queueStatus(true, s.lane.DoRecord)
+			}
 		case Start:
 			s.start()
 		case Finish:
