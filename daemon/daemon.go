@@ -119,7 +119,7 @@ func newMachinery(c Config) (*machinery, error) {
 		Warn:       m.messages.warn,
 		StartError: func(dir string, err error) { m.messages.line(printable(c.StartError(dir, err))) },
 		World:      reaper.World(), Crashed: handed != nil || badHandover != nil, Census: new(reaper.Census),
-		Held: handed.dir, Panicked: m.isolated,
+		Held: handed.dir, Socket: handed.socket, Panicked: m.isolated,
 		Env: withoutManager(os.Environ()), Format: c.Status, Stderr: unix.Stderr,
 	}
 	m.notify = newNotifier(m) // before Prepare: it is also told by the thread that has few descriptors

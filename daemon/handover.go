@@ -25,10 +25,11 @@ const handoverVar = "UPKEEP_HANDOVER"
 
 // HandoverVersion is that of what is handed over and of supervise/resume. A program that does not understand it is
 // not executed. Since version 2 resume says between which ticks a process was started, and no longer when.
-const HandoverVersion = 2
+// Since version 3 there are sockets.
+const HandoverVersion = 3
 
 // Handovers are the versions that this program understands.
-const Handovers = "1 2"
+const Handovers = "1 2 3"
 
 // A Handover is what a process keeps when it executes upkeep anew in its own place, a new version or the
 // same one after a panic: its descriptors, and what it knows of itself. What it knows of services is on disk.
@@ -43,13 +44,17 @@ type Handover struct {
 	caught  chan os.Signal // what is in it when all else is ready is handed over
 	signals []unix.Signal  // that nobody has acted upon
 
-	mu    sync.Mutex
-	dirs  map[fsstate.ID]fsstate.Held // by the supervise directory
-	pipes map[fsstate.ID]logpipe.Held // by the service directory
+	mu      sync.Mutex
+	dirs    map[fsstate.ID]fsstate.Held // by the supervise directory
+	sockets map[fsstate.ID]int          // likewise, to which services say that they are ready
+	pipes   map[fsstate.ID]logpipe.Held // by the service directory
 }
 
 func newHandover() *Handover {
-	return &Handover{home: [2]int{-1, -1}, dirs: make(map[fsstate.ID]fsstate.Held), pipes: make(map[fsstate.ID]logpipe.Held)}
+	return &Handover{
+		home: [2]int{-1, -1},
+		dirs: make(map[fsstate.ID]fsstate.Held), sockets: make(map[fsstate.ID]int), pipes: make(map[fsstate.ID]logpipe.Held),
+	}
 }
 
 // receive returns what was handed over to this process, or nil. The environment then no longer says so.
@@ -92,6 +97,9 @@ func (h *Handover) append(b []byte) []byte {
 	for id, d := range h.dirs {
 		b = fmt.Appendf(b, "dir %d %d %d %d %d\n", id.Dev, id.Ino, d.Lock, d.Control, d.OK)
 	}
+	for id, fd := range h.sockets {
+		b = fmt.Appendf(b, "socket %d %d %d\n", id.Dev, id.Ino, fd)
+	}
 	for id, p := range h.pipes {
 		b = fmt.Appendf(b, "pipe %d %d %d %d %d\n", id.Dev, id.Ino, p.Both, p.Reader, p.Writer)
 	}
@@ -123,6 +131,8 @@ func parseHandover(b []byte) (*Handover, error) {
 			h.signals = append(h.signals, unix.Signal(n[0]))
 		case key == "dir" && len(n) == 5:
 			h.dirs[fsstate.ID{Dev: uint64(n[0]), Ino: uint64(n[1])}] = fsstate.Held{Lock: n[2], Control: n[3], OK: n[4]}
+		case key == "socket" && len(n) == 3:
+			h.sockets[fsstate.ID{Dev: uint64(n[0]), Ino: uint64(n[1])}] = n[2]
 		case key == "pipe" && len(n) == 5:
 			h.pipes[fsstate.ID{Dev: uint64(n[0]), Ino: uint64(n[1])}] = logpipe.Held{Both: n[2], Reader: n[3], Writer: n[4]}
 		}
@@ -165,6 +175,19 @@ func (h *Handover) dir(id fsstate.ID) (fsstate.Held, bool) {
 	return d, there
 }
 
+// socket gives away the one to which the service of a supervise directory says that it is ready. It may be called on
+// any goroutine, and on a nil Handover.
+func (h *Handover) socket(id fsstate.ID) (fd int, ok bool) {
+	if h == nil {
+		return -1, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fd, there := h.sockets[id]
+	delete(h.sockets, id)
+	return fd, there
+}
+
 // pipe gives away the log pipe of a service directory.
 func (h *Handover) pipe(id fsstate.ID) (logpipe.Held, bool) {
 	if h == nil {
@@ -185,6 +208,7 @@ func (h *Handover) passOn(to *Handover) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	maps.Copy(to.dirs, h.dirs)
+	maps.Copy(to.sockets, h.sockets)
 	maps.Copy(to.pipes, h.pipes)
 }
 
@@ -203,6 +227,9 @@ func (h *Handover) all() (list []int) {
 	list = append(append(list, h.home[:]...), h.spare...)
 	for _, d := range h.dirs {
 		list = append(list, d.Lock, d.Control, d.OK)
+	}
+	for _, fd := range h.sockets {
+		list = append(list, fd)
 	}
 	for _, p := range h.pipes {
 		list = append(list, p.Both, p.Reader, p.Writer)
@@ -235,6 +262,7 @@ func (h *Handover) close() {
 		}
 	}
 	clear(h.dirs)
+	clear(h.sockets)
 	clear(h.pipes)
 	h.home = [2]int{-1, -1}
 }

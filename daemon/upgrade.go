@@ -186,8 +186,12 @@ func (d *daemon) handover() *Handover {
 	d.handed.passOn(h)
 	for _, e := range d.entries {
 		for _, s := range e.supervisors() {
-			if id, held, ok := s.Held(); ok {
+			id, held, socket, ok := s.Held()
+			if ok {
 				h.dirs[id] = held
+			}
+			if socket > 0 {
+				h.sockets[id] = socket
 			}
 		}
 		if e.pipe != nil {

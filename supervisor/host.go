@@ -27,6 +27,9 @@ type Host struct {
 	Census     *reaper.Census
 	// Held gives what holds a supervise directory that was handed on to this process; nil where nothing was.
 	Held func(fsstate.ID) (fsstate.Held, bool)
+	// Socket gives the socket, that was handed on likewise, to which the service of a supervise directory says that
+	// it is ready; nil where nothing was.
+	Socket func(fsstate.ID) (fd int, ok bool)
 	// Panicked says that what is done for one service has panicked, and that it is taken up anew. Where it is
 	// nil the panic goes on.
 	Panicked   func(who string, p any, stack []byte)

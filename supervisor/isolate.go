@@ -54,11 +54,11 @@ func (s *Supervisor) breaks(p any, stack []byte) {
 	})
 }
 
-// Held returns what holds the directory, unless something is under way there.
-func (s *Supervisor) Held() (id fsstate.ID, held fsstate.Held, ok bool) {
+// Held returns what holds the directory, and the service's socket, or 0, unless something is under way there.
+func (s *Supervisor) Held() (id fsstate.ID, held fsstate.Held, socket int, ok bool) {
 	if !s.begun || s.state.Phase == Gone || s.lane.Busy() {
-		return fsstate.ID{}, fsstate.Held{}, false
+		return fsstate.ID{}, fsstate.Held{}, 0, false
 	}
 	id, held = s.record.dir.Held()
-	return id, held, true
+	return id, held, s.record.socket, true
 }

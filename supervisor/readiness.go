@@ -14,8 +14,7 @@ import (
 )
 
 // A service says that it is ready by a newline on a descriptor that it was given (s6), or by a datagram to a
-// socket (systemd). The descriptor's other end lives as long as the process and is lost with upkeep; the
-// socket's name stays, so that a new upkeep has the same.
+// socket (systemd). Both have a name, by which a new upkeep finds them again.
 
 // tellsReadiness tells whether executing run opens a descriptor that lasts.
 func tellsReadiness(def *fsstate.Definition) bool { return def.NotificationFD > 0 || def.NotifySocket }
@@ -51,49 +50,130 @@ func (s *Supervisor) notices(spec *reaper.Spec, def fsstate.Definition) (heard f
 	if def.NotificationFD == 0 {
 		return func(error) {}, nil
 	}
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+	write, read, err := s.record.notice()
+	if err != nil {
 		return nil, fmt.Errorf("cannot make a pipe for its notice of readiness: %w", err)
 	}
-	unix.SetNonblock(p[0], true)
-	spec.Notice, spec.NoticeFD = p[1], def.NotificationFD
+	spec.Notice, spec.NoticeFD = write, def.NotificationFD
 	return func(err error) {
-		unix.Close(p[1])
+		unix.Close(write)
 		if err != nil {
-			unix.Close(p[0])
+			unix.Close(read)
 			return
 		}
-		s.postLater(func() { s.awaitNotice(p[0]) })
+		s.postLater(func() { s.awaitNotice(read) })
 	}, nil
 }
 
-// awaitNotice reads what the process that was just started says, until it has ended.
+// notice makes the way by which run says that it is ready. Where it can have no name it ends with this process.
+func (r *record) notice() (write, read int, err error) {
+	if write, read, err = r.dir.MakeNotice(); err == nil {
+		return write, read, nil
+	}
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return -1, -1, err
+	}
+	return p[1], p[0], unix.SetNonblock(p[0], true)
+}
+
+// hearAgain goes on listening to a process that was taken over.
+func (s *Supervisor) hearAgain() {
+	if s.def.NotifySocket {
+		s.lane.Do(func() { s.record.openSocket(s) })
+	}
+	if s.def.NotificationFD > 0 && !s.state.Prelude {
+		s.lane.Do(s.noticeAgain)
+	}
+}
+
+// noticeAgain hears what the process that was taken over says, and has said meanwhile.
+func (s *Supervisor) noticeAgain() {
+	read, err := s.record.dir.Notice()
+	s.postLater(func() {
+		switch {
+		case err != nil: // it was not started with one
+		case read >= 0:
+			s.awaitNotice(read)
+		case s.state.Phase == Up && s.said != closedNotice: // as who is ready does, while nobody was there to hear it
+			s.readied()
+		}
+	})
+}
+
+// closedNotice is said of who can no longer say that it is ready.
+const closedNotice = "it has closed its notification descriptor and not said that it is ready"
+
+// awaitNotice reads what the process that was just started, or taken over, says until it has ended.
 func (s *Supervisor) awaitNotice(fd int) {
 	if s.pid == 0 || !s.state.running() || s.notice > 0 { // it has ended already
 		unix.Close(fd)
 		return
 	}
-	said := false
-	err := s.host.Controls.Add(fd, func(text []byte) {
-		switch {
-		case said:
-		case text == nil:
-			s.post(func() { s.unready(fd) })
-		case bytes.IndexByte(text, '\n') >= 0:
-			said = true
-			s.post(func() {
-				if s.notice == fd {
-					s.readied()
+	s.notice = fd
+	s.nextNotice(fd)
+}
+
+// nextNotice waits for what it says next.
+func (s *Supervisor) nextNotice(fd int) {
+	heard := func() {
+		text, err := peek(fd)
+		s.post(func() {
+			if s.notice == fd {
+				s.host.Controls.Remove(fd)
+				s.noticed(fd, text, err)
+			}
+		})
+	}
+	s.watchNotice(fd, s.host.Controls.AddReady(fd, heard))
+}
+
+func (s *Supervisor) watchNotice(fd int, err error) {
+	if err != nil {
+		s.forgetNotice()
+		s.host.Warn(s.Name, "cannot listen to its notice of readiness: %v; it does not become ready", err)
+	}
+}
+
+// noticed handles what the process has said. That it is ready stays in the pipe until it is recorded: a successor
+// hears it again.
+func (s *Supervisor) noticed(fd int, text []byte, err error) {
+	switch {
+	case err == unix.EAGAIN:
+		s.nextNotice(fd)
+	case err != nil:
+		s.watchNotice(fd, err)
+	case len(text) == 0:
+		s.unready()
+	case bytes.IndexByte(text, '\n') < 0:
+		unix.Read(fd, text) // no more than that
+		s.nextNotice(fd)
+	default:
+		s.readied()
+		s.lane.Do(func() {
+			s.postLater(func() {
+				if s.notice == fd { // what follows is of no interest, and must not wait
+					s.watchNotice(fd, s.host.Controls.Add(fd, func([]byte) {}))
 				}
 			})
-		}
-	})
-	if err != nil {
-		unix.Close(fd)
-		s.host.Warn(s.Name, "cannot listen to its notice of readiness: %v; it does not become ready", err)
-		return
+		})
 	}
-	s.notice = fd
+}
+
+// peek reads what is in a pipe that can be read, and leaves it there. It returns nothing at its end.
+func peek(fd int) (text []byte, err error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	text = make([]byte, 512)
+	n, err := unix.Tee(fd, p[1], len(text), unix.SPLICE_F_NONBLOCK)
+	if err == nil && n > 0 {
+		_, err = unix.Read(p[0], text[:n])
+	}
+	return text[:max(n, 0)], err
 }
 
 func (s *Supervisor) readied() {
@@ -104,9 +184,9 @@ func (s *Supervisor) readied() {
 	}
 }
 
-func (s *Supervisor) unready(fd int) {
-	if s.notice == fd && s.state.running() && !s.state.Ready {
-		s.saying("it has closed its notification descriptor and not said that it is ready")
+func (s *Supervisor) unready() {
+	if s.state.running() && !s.state.Ready {
+		s.saying(closedNotice)
 	}
 }
 
@@ -140,22 +220,15 @@ const sayingPause = 200 * time.Millisecond
 
 // openSocket opens the service's socket, unless it is open, and returns its name as run is to know it. It is
 // an abstract one: supervise is for root only, and a service that runs as somebody else is to reach it.
-func (r *record) openSocket(s *Supervisor) (name string) {
+func (r *record) openSocket(s *Supervisor) string {
 	id, _ := r.dir.Held()
-	name = fmt.Sprintf("@upkeep/notify/%x-%x", id.Dev, id.Ino)
+	name := fmt.Sprintf("@upkeep/notify/%x-%x", id.Dev, id.Ino)
 	if r.socket > 0 {
 		return name
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := s.host.socket(id, name)
 	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
-		if err == nil {
-			err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
-		}
-		if err == nil {
-			err = s.host.Controls.AddEach(fd, func() { s.hear(fd) })
-		}
-		if err != nil {
+		if err = s.host.Controls.AddEach(fd, func() { s.hear(fd) }); err != nil {
 			unix.Close(fd)
 		}
 	}
@@ -167,6 +240,39 @@ func (r *record) openSocket(s *Supervisor) (name string) {
 	}
 	r.socket = fd
 	return name
+}
+
+// socket returns the one of a supervise directory that was handed on to this process, with what was said to it
+// meanwhile, or makes it.
+func (h *Host) socket(id fsstate.ID, name string) (fd int, err error) {
+	if h.Socket != nil {
+		if fd, handed := h.Socket(id); handed {
+			return fd, nil
+		}
+	}
+	if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+		return -1, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err == nil {
+		err = bind(fd, name)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// bindPatience is how long a child that an upkeep which was killed has just forked may have its descriptors.
+const bindPatience = time.Second
+
+func bind(fd int, name string) error {
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+		if err != unix.EADDRINUSE || time.Since(begun) > bindPatience {
+			return err
+		}
+	}
 }
 
 func (r *record) closeSocket(h *Host) {

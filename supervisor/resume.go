@@ -206,6 +206,9 @@ func (s *Supervisor) resume(p past) {
 		s.since = *s.lastEnd.Ended
 		defer s.diedUnseen(i)
 	}
+	if alive && tellsReadiness(&s.def) {
+		s.said = i.Note
+	}
 	e := s.told(Event{Prelude: prelude, Since: max(0, now.Sub(s.started))})
 	var actions []Action
 	s.state, actions = Resume(i, alive, e)
@@ -213,8 +216,8 @@ func (s *Supervisor) resume(p past) {
 	if s.Group != nil {
 		s.lane.Do(func() { s.record.count() })
 	}
-	if s.def.NotifySocket && s.state.running() {
-		s.lane.Do(func() { s.record.openSocket(s) })
+	if s.state.running() && tellsReadiness(&s.def) {
+		s.hearAgain()
 	}
 }
 

@@ -22,9 +22,12 @@ import (
 )
 
 // logged is how many of the services, the first, have a logger; fullDisk those, the last, whose supervise
-// directories are on a file system that may be full.
+// directories are on a file system that may be full. keeps and closes say when they are ready, and then keep the
+// descriptor or do not.
 const (
 	logged   = 2
+	keeps    = 2
+	closes   = 3
 	fullDisk = 2
 )
 
@@ -80,6 +83,11 @@ func (w *world) add(n int) {
 	s.link = filepath.Join(w.root, filepath.Base(s.dir))
 	// The marker is the name of a process that lives as long as the service does.
 	script := fmt.Sprintf("#!/bin/sh\nexec sleep 1000000.%s\n", s.marker())
+	if s.tells() {
+		end := map[int]string{closes: "exec 3>&-; "}[n]
+		script = fmt.Sprintf("#!/bin/sh\nexec sh -c 'sleep 0.02; echo >&3; %sexec sleep 1000000.%s'\n", end, s.marker())
+		harness.WriteFile(w.t, filepath.Join(s.dir, "notification-fd"), "3\n", 0o644)
+	}
 	if s.logs() {
 		script = fmt.Sprintf("#!/bin/sh\ni=$(tail -n 1 ../../count%d)\nwhile :; do i=$((i+1)); echo $i; echo $i >>../../count%d; sleep 0.05; done\n", n, n)
 		harness.WriteFile(w.t, filepath.Join(w.top, fmt.Sprintf("count%d", n)), "0\n", 0o644)
@@ -100,6 +108,7 @@ func (w *world) add(n int) {
 }
 
 func (s *service) logs() bool     { return s.n < logged }
+func (s *service) tells() bool    { return s.n == keeps || s.n == closes }
 func (s *service) marker() string { return fmt.Sprintf("%05d%02d", s.w.number+1, s.n) }
 func (s *service) super() string  { return filepath.Join(s.dir, "supervise") }
 
@@ -407,13 +416,14 @@ func (s *service) agrees(now []int) bool {
 		return false
 	}
 	info, _ := os.ReadFile(filepath.Join(s.super(), "resume"))
-	if _, err := fsstate.ParseInfo(info); err != nil {
+	i, err := fsstate.ParseInfo(info)
+	if err != nil {
 		return false
 	}
 	if len(now) == 0 {
 		return st.Pid == 0
 	}
-	return st.Pid == now[0]
+	return st.Pid == now[0] && (!s.tells() || s.want != 'u' || i.Pause || i.Phase == "ready")
 }
 
 // holdsAll checks what takes longer.

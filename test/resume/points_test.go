@@ -18,7 +18,7 @@ var every = flag.Int("every", 29, "TestPoints kills the daemon at one of so many
 
 // TestPoints: the daemon is killed at the n-th system call that it makes while it begins, starts a service and its
 // logger, stops it, starts it again, sees it killed and is upgraded. Whenever that is, the next daemon has one copy of
-// each, or none when it is told so.
+// each, which has said that it is ready, or none when it is told so.
 func TestPoints(t *testing.T) {
 	h := newHouse(t)
 	calls := h.suffer(1 << 30)
@@ -37,7 +37,7 @@ func TestPoints(t *testing.T) {
 // through is killed. It returns how many calls there were.
 func (h *house) suffer(n int) (calls int) {
 	h.t.Helper()
-	s := h.service("web", long)
+	s := h.service("web", "echo >&3; "+[]string{"", "exec 3>&-; "}[n%2]+long, "notification-fd", "3")
 	s.logger()
 	h.open(rig.Helper(h.t, "killat", fmt.Sprint(n))...)
 	until := func(what string, cond func() bool) {
@@ -93,6 +93,7 @@ func (h *house) recovers() {
 			return s.pid() != 0 && rig.Alive(s.pid()) && working(s.dir) == 1
 		})
 	}
+	harness.Eventually(h.t, "it is ready, which it has said once", func() bool { return s.info().Phase == "ready" })
 	s.tell("d")
 	harness.Eventually(h.t, "there is no copy", func() bool { return s.pid() == 0 && working(s.dir) == 0 })
 	h.ends(0)
