@@ -72,22 +72,27 @@ const (
 	triggerPoll  = time.Second
 )
 
-// satisfied is triggered for a step that may be on a thread with descriptors of its own.
-func (s *Supervisor) satisfied(t fsstate.Trigger, quick bool) (ok bool) {
-	if !quick {
-		return s.triggered(t)
+// satisfied is triggered for a start, which it puts off. The step may be on a thread with descriptors of its own.
+func (s *Supervisor) satisfied(t fsstate.Trigger, quick bool) bool {
+	cause := ""
+	if quick {
+		elsewhere(func() { cause = s.triggered(t) })
+	} else {
+		cause = s.triggered(t)
 	}
-	elsewhere(func() { ok = s.triggered(t) })
-	return ok
+	if cause != "" {
+		s.postLater(func() { s.hold(cause) })
+	}
+	return cause == ""
 }
 
-// triggered tells, on the lane, whether the trigger is satisfied. Until it is, changes of what it looks at are
+// triggered returns, on the lane, why the trigger is not satisfied. Until it is, changes of what it looks at are
 // watched.
-func (s *Supervisor) triggered(t fsstate.Trigger) bool {
+func (s *Supervisor) triggered(t fsstate.Trigger) (cause string) {
 	r := &s.record
 	if _, waiting := t.Check(); waiting == "" {
 		s.unwatch()
-		return true
+		return ""
 	}
 	again := func() { s.post(s.lookSoon) }
 	for dir, next := "", t.Watch(); dir != next; next = t.Watch() { // until that was watched when it was the one
@@ -102,17 +107,9 @@ func (s *Supervisor) triggered(t fsstate.Trigger) bool {
 	_, waiting := t.Check() // what has changed before it was watched
 	if waiting == "" {
 		s.unwatch()
-		return true
+		return ""
 	}
-	cause := string(t) + ", which " + waiting
-	s.postLater(func() {
-		if s.state.Phase == Starting {
-			s.hold(cause)
-		} else if s.state.Held {
-			s.stillHeld(cause)
-		}
-	})
-	return false
+	return string(t) + ", which " + waiting
 }
 
 func (s *Supervisor) unwatch() {
@@ -140,8 +137,14 @@ func (s *Supervisor) pollTrigger() {
 func (s *Supervisor) lookAtTrigger() {
 	t := s.def.Trigger
 	s.lane.Do(func() {
-		if s.triggered(t) {
-			s.postLater(func() { s.event(Event{Kind: Unheld}) })
-		}
+		cause := s.triggered(t)
+		s.postLater(func() {
+			switch {
+			case cause == "":
+				s.event(Event{Kind: Unheld})
+			case s.state.Held: // still: a start that was begun meanwhile looks for itself
+				s.stillHeld(cause)
+			}
+		})
 	})
 }

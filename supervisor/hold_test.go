@@ -54,6 +54,34 @@ func TestTrigger(t *testing.T) {
 	h.until("it is gone", func() bool { return g.released })
 }
 
+// TestStaleLook: what a look at the trigger has found holds up no start that was begun meanwhile. It would be made a
+// second time.
+func TestStaleLook(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "#!/bin/sh\necho $$ >>pids\necho run\nread l < go\n", "trigger=never")
+	g.fifo("go")
+	free := false // the goroutine's
+	g.s.Order = func([]string, fsstate.Trigger) (string, bool) { return "", free }
+	g.begin()
+	h.until("it waits", func() bool { return g.s.state.Held })
+	h.do(func() {
+		g.s.Reconsider()
+		looked := make(chan struct{})
+		g.s.lane.Do(func() { close(looked) })
+		<-looked
+		free = true
+		g.s.Reconsider()
+	})
+	h.do(func() { g.s.Reconsider() })
+	g.says("run")
+	g.until(Up)
+	g.written()
+	if pids, err := os.ReadFile(g.file("pids")); err != nil || strings.Count(string(pids), "\n") != 1 {
+		t.Errorf("it was started as %q, %v", pids, err)
+	}
+}
+
 // TestTriggerOnItself never comes, and harms nobody.
 func TestTriggerOnItself(t *testing.T) {
 	t.Parallel()

@@ -627,7 +627,11 @@ func (s *Supervisor) start() {
 		def, bad := s.read(path)
 		s.postLater(func() { s.definition(def, bad) })
 		if s.Order != nil && !slices.Equal(def.After, after) {
-			s.postLater(s.start) // and waits for what it is to wait for now
+			s.postLater(func() {
+				if s.state.Phase == Starting {
+					s.start() // and waits for what it is to wait for now
+				}
+			})
 			return
 		}
 		if def.Trigger != "" && !free && !s.satisfied(def.Trigger, quick) {
