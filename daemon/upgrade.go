@@ -124,6 +124,11 @@ const quietTime = time.Second
 // executeAnew executes upkeep in place of this process. It returns if that fails, when all is as before.
 func (d *daemon) executeAnew(path, reply string, panics int) {
 	end := time.Now().Add(quietTime)
+	for _, e := range d.entries {
+		for _, s := range e.supervisors() {
+			s.Flush()
+		}
+	}
 	d.calm(end) // services may just be being taken up, and meanwhile clients are heard
 	d.host.Controls.Pause()
 	defer d.host.Controls.Resume()

@@ -5,6 +5,12 @@ import "golang.org/x/sys/unix"
 // noticeFIFO is the way by which run says that it is ready, where it does so by a descriptor.
 const noticeFIFO = "notice"
 
+// What Info.Notice says.
+const (
+	NoticeOpen   = "open"
+	NoticeClosed = "closed"
+)
+
 // MakeNotice makes supervise/notice anew, so that what an earlier run still says is not heard, and opens both ends:
 // write is run's, and read, which never waits, is ours. write is for reading too: what run says is kept, and run
 // gets no SIGPIPE, while nobody supervises it.

@@ -84,6 +84,11 @@ const (
 
 func (k stepKind) writes() bool { return k == recordStep || k == statusStep }
 
+// outdates tells whether a step makes one of another kind pointless if nothing came between.
+func (k stepKind) outdates(earlier stepKind) bool {
+	return k.writes() && (earlier == statusStep || earlier == k)
+}
+
 // A Lane runs the steps of one service, one at a time and in order.
 type Lane struct {
 	pool *Pool
@@ -144,11 +149,11 @@ func (l *Lane) DoQuickStart(run func()) { l.add(step{run: run, kind: startStep, 
 // DoGroup queues a step that makes a cgroup, which keeps no other step waiting.
 func (l *Lane) DoGroup(run func()) { l.add(step{run: run, kind: groupStep}) }
 
-// DoStatus queues a step that makes an earlier one, or one of DoRecord, pointless if nothing came between. It can
-// wait until what is to be started is.
+// DoStatus queues a step that makes an earlier one pointless if nothing came between. It can wait until what is to be
+// started is.
 func (l *Lane) DoStatus(run func()) { l.add(step{run: run, kind: statusStep}) }
 
-// DoRecord is DoStatus for what cannot wait.
+// DoRecord is DoStatus for what cannot wait. It makes an earlier one of either kind pointless.
 func (l *Lane) DoRecord(run func()) { l.add(step{run: run, kind: recordStep}) }
 
 // Hasten has a status that waits written without further delay and then runs a step. It returns false, and queues
@@ -171,11 +176,9 @@ func (l *Lane) add(s step) {
 	p := l.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(l.steps); s.kind.writes() && n > 0 && l.steps[n-1].kind.writes() {
-		last := &l.steps[n-1]
-		urgent := s.kind == recordStep && last.kind == statusStep
-		s.kind = min(s.kind, last.kind)
-		*last = s
+	if n := len(l.steps); n > 0 && s.kind.outdates(l.steps[n-1].kind) {
+		urgent := s.kind != l.steps[n-1].kind
+		l.steps[n-1] = s
 		if urgent && p.crews[statusStep].loses(l) {
 			p.enqueue(l)
 		}
@@ -248,7 +251,9 @@ func (p *Pool) relieve() {
 func (c *crew) loses(l *Lane) bool {
 	i := slices.Index(c.queue, l)
 	if i >= 0 {
-		c.queue = slices.Delete(c.queue, i, i+1)
+		if c.queue = slices.Delete(c.queue, i, i+1); len(c.queue) == 0 {
+			c.due = time.Time{}
+		}
 	}
 	return i >= 0
 }

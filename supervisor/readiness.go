@@ -2,7 +2,10 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -77,12 +80,20 @@ func (r *record) notice() (write, read int, err error) {
 	return p[1], p[0], unix.SetNonblock(p[0], true)
 }
 
+// noticeOf is what Info.Notice says of a process that is started with a Definition.
+func noticeOf(def fsstate.Definition) string {
+	if def.NotificationFD > 0 {
+		return fsstate.NoticeOpen
+	}
+	return ""
+}
+
 // hearAgain goes on listening to a process that was taken over.
 func (s *Supervisor) hearAgain() {
 	if s.def.NotifySocket {
 		s.lane.Do(func() { s.record.openSocket(s) })
 	}
-	if s.def.NotificationFD > 0 && !s.state.Prelude {
+	if s.noticed == fsstate.NoticeOpen {
 		s.lane.Do(s.noticeAgain)
 	}
 }
@@ -92,70 +103,114 @@ func (s *Supervisor) noticeAgain() {
 	read, err := s.record.dir.Notice()
 	s.postLater(func() {
 		switch {
-		case err != nil: // it was not started with one
+		case err != nil: // it has none that has a name
 		case read >= 0:
 			s.awaitNotice(read)
-		case s.state.Phase == Up && s.said != closedNotice: // as who is ready does, while nobody was there to hear it
+		case s.state.Phase == Up && !ending(s.pid): // who is ready closes it, and nobody was there to hear the rest
 			s.readied()
 		}
 	})
 }
 
-// closedNotice is said of who can no longer say that it is ready.
-const closedNotice = "it has closed its notification descriptor and not said that it is ready"
+// ending tells whether a process has given up its descriptors because it is about to end.
+func ending(pid int) bool {
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(fds) == 0 && !errors.Is(err, fs.ErrPermission)
+}
+
+// A notice is our end of what run says that it is ready with.
+type notice struct {
+	fd     int
+	failed bool // it was said that it cannot be read
+}
 
 // awaitNotice reads what the process that was just started, or taken over, says until it has ended.
 func (s *Supervisor) awaitNotice(fd int) {
-	if s.pid == 0 || !s.state.running() || s.notice > 0 { // it has ended already
+	if s.pid == 0 || !s.state.running() || s.notice != nil { // it has ended already
 		unix.Close(fd)
 		return
 	}
-	s.notice = fd
-	s.nextNotice(fd)
+	s.notice = &notice{fd: fd}
+	if s.state.Ready {
+		s.drain(s.notice)
+	} else {
+		s.nextNotice(s.notice)
+	}
 }
+
+// noticePause is how long it takes until what could not be read is tried again.
+const noticePause = time.Second
 
 // nextNotice waits for what it says next.
-func (s *Supervisor) nextNotice(fd int) {
-	heard := func() {
-		text, err := peek(fd)
+func (s *Supervisor) nextNotice(n *notice) {
+	err := s.host.Controls.AddReady(n.fd, func() {
+		text, err := peek(n.fd)
 		s.post(func() {
-			if s.notice == fd {
-				s.host.Controls.Remove(fd)
-				s.noticed(fd, text, err)
+			if s.notice == n {
+				s.host.Controls.Remove(n.fd)
+				s.hears(n, text, err)
 			}
 		})
-	}
-	s.watchNotice(fd, s.host.Controls.AddReady(fd, heard))
-}
-
-func (s *Supervisor) watchNotice(fd int, err error) {
+	})
 	if err != nil {
-		s.forgetNotice()
-		s.host.Warn(s.Name, "cannot listen to its notice of readiness: %v; it does not become ready", err)
+		s.deaf(n, err)
 	}
 }
 
-// noticed handles what the process has said. That it is ready stays in the pipe until it is recorded: a successor
+// deaf tries again to read what it says.
+func (s *Supervisor) deaf(n *notice, err error) {
+	if !n.failed {
+		n.failed = true
+		s.host.Warn(s.Name, "cannot hear whether it is ready: %v; trying again every %v", err, noticePause)
+	}
+	s.after(noticePause, func() {
+		if s.notice == n {
+			s.nextNotice(n)
+		}
+	})
+}
+
+// hears handles what the process has said. That it is ready stays in the pipe until it is recorded: a successor
 // hears it again.
-func (s *Supervisor) noticed(fd int, text []byte, err error) {
+func (s *Supervisor) hears(n *notice, text []byte, err error) {
 	switch {
 	case err == unix.EAGAIN:
-		s.nextNotice(fd)
+		s.nextNotice(n)
 	case err != nil:
-		s.watchNotice(fd, err)
+		s.deaf(n, err)
 	case len(text) == 0:
 		s.unready()
 	case bytes.IndexByte(text, '\n') < 0:
-		unix.Read(fd, text) // no more than that
-		s.nextNotice(fd)
+		unix.Read(n.fd, text) // no more than that
+		s.nextNotice(n)
 	default:
 		s.readied()
-		s.lane.Do(func() {
-			s.postLater(func() {
-				if s.notice == fd { // what follows is of no interest, and must not wait
-					s.watchNotice(fd, s.host.Controls.Add(fd, func([]byte) {}))
-				}
-			})
+		s.drainWhenRecorded(n)
+	}
+}
+
+func (s *Supervisor) drainWhenRecorded(n *notice) {
+	s.lane.Do(func() {
+		recorded := s.record.failed == ""
+		s.postLater(func() {
+			switch {
+			case s.notice != n:
+			case recorded:
+				s.drain(n)
+			default:
+				s.after(retryRecord, func() { s.drainWhenRecorded(n) })
+			}
+		})
+	})
+}
+
+// drain reads what is of no interest any more, so that who says it need not wait.
+func (s *Supervisor) drain(n *notice) {
+	if err := s.host.Controls.Add(n.fd, func([]byte) {}); err != nil {
+		s.after(noticePause, func() {
+			if s.notice == n {
+				s.drain(n)
+			}
 		})
 	}
 }
@@ -184,19 +239,20 @@ func (s *Supervisor) readied() {
 	}
 }
 
+// unready records at once what would look like readiness to a successor.
 func (s *Supervisor) unready() {
-	if s.state.running() && !s.state.Ready {
-		s.saying(closedNotice)
-	}
+	s.noticed = fsstate.NoticeClosed
+	s.saying("it has closed its notification descriptor and not said that it is ready")
+	s.queueStatus(true, s.lane.DoRecord)
 }
 
 // forgetNotice is called when the process has ended.
 func (s *Supervisor) forgetNotice() {
-	s.said = ""
-	if s.notice > 0 {
-		s.host.Controls.Remove(s.notice)
-		unix.Close(s.notice)
-		s.notice = 0
+	s.said, s.noticed = "", ""
+	if s.notice != nil {
+		s.host.Controls.Remove(s.notice.fd)
+		unix.Close(s.notice.fd)
+		s.notice = nil
 	}
 }
 
@@ -212,6 +268,15 @@ func (s *Supervisor) saying(text string) {
 				s.writeStatus(true)
 			}
 		})
+	}
+}
+
+// Flush records without delay what the service says about itself.
+func (s *Supervisor) Flush() {
+	if s.noting != nil && s.begun && s.state.Phase != Gone {
+		stop(s.noting)
+		s.noting = nil
+		s.queueStatus(true, s.lane.DoRecord)
 	}
 }
 
@@ -264,7 +329,7 @@ func (h *Host) socket(id fsstate.ID, name string) (fd int, err error) {
 }
 
 // bindPatience is how long a child that an upkeep which was killed has just forked may have its descriptors.
-const bindPatience = time.Second
+const bindPatience = 200 * time.Millisecond
 
 func bind(fd int, name string) error {
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {

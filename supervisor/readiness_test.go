@@ -34,7 +34,7 @@ func TestNotificationFD(t *testing.T) {
 			g.feed("three")
 			g.feed("four") // nothing has kept it from that
 			g.feed("five")
-			h.until("it has ended", func() bool { return g.s.state.Phase != Ready && g.s.notice == 0 })
+			h.until("it has ended", func() bool { return g.s.state.Phase != Ready && g.s.notice == nil })
 		})
 	}
 }

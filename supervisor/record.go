@@ -130,10 +130,17 @@ func (s *Supervisor) status() fsstate.Status {
 func (s *Supervisor) info() fsstate.Info {
 	i := s.lastEnd
 	i.Format = s.def.Format(s.host.Format)
+	i.Phase = s.state.Phase.String()
 	if i.Pid = s.pid; s.pid != 0 {
 		i.After, i.By = s.born.after, s.born.by
+		i.Notice = s.noticed
+	} else if s.state.Phase == Starting || s.state.Phase == Finishing {
+		i.After = s.due
 	}
-	i.Phase = s.state.Phase.String()
+	if s.state.Phase == Starting && s.pid == 0 && !s.preceded && strings.Contains(s.scripts(), "u") { // what runs then is not run
+		i.Phase = Waiting.String()
+		i.Cause = "control/u comes first"
+	}
 	i.Want = new(s.state.Want)
 	i.World = s.host.World
 	i.Since = new(s.since)

@@ -57,6 +57,8 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 	case phase == Finishing.String() && i.Pid == 0 && (e.Finish || e.Stop): // it never was, as far as anybody knows
 		s.Phase, s.Deaf = Finishing, true
 		return s, []Action{{Kind: Finish}}
+	case (phase == Starting.String() || phase == Waiting.String()) && s.Want == fsstate.WantOnce && !s.Leave:
+		return start(s, record) // it never was, as far as anybody knows
 	case phase == Finishing.String(), phase == Waiting.String():
 		return finished(s, e, nil)
 	case phase == Done.String():
@@ -71,8 +73,6 @@ func Resume(i fsstate.Info, alive bool, e Event) (State, []Action) {
 		return s, clear(record, e)
 	case phase == Clearing.String():
 		return cleared(s)
-	case phase == Starting.String() && s.Want == fsstate.WantOnce && !s.Leave:
-		return start(s, record) // it never was, as far as anybody knows
 	}
 	s.Phase = Up
 	e.Finish, e.Stop = e.Finish && i.Pid != 0, e.Stop && i.Pid != 0 // which are not for what never was
@@ -94,7 +94,7 @@ func (s *Supervisor) remember(dir *fsstate.Dir, def fsstate.Definition) (before 
 	}
 	// The first start may have been its last act.
 	if p := s.find(dir, def, 0); p.Pid != 0 {
-		return &past{info: fsstate.Info{Phase: Up.String()}, process: p}, false
+		return &past{info: fsstate.Info{Phase: Up.String(), Notice: noticeOf(def)}, process: p}, false
 	}
 	return nil, false
 }
@@ -206,8 +206,11 @@ func (s *Supervisor) resume(p past) {
 		s.since = *s.lastEnd.Ended
 		defer s.diedUnseen(i)
 	}
-	if alive && tellsReadiness(&s.def) {
-		s.said = i.Note
+	if alive && kind == runs {
+		s.noticed = i.Notice
+		if tellsReadiness(&s.def) {
+			s.said = i.Note
+		}
 	}
 	e := s.told(Event{Prelude: prelude, Since: max(0, now.Sub(s.started))})
 	var actions []Action
@@ -216,7 +219,7 @@ func (s *Supervisor) resume(p past) {
 	if s.Group != nil {
 		s.lane.Do(func() { s.record.count() })
 	}
-	if s.state.running() && tellsReadiness(&s.def) {
+	if alive && kind == runs {
 		s.hearAgain()
 	}
 }

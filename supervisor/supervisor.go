@@ -85,7 +85,8 @@ type Supervisor struct {
 	group      int             // its process group, which is its pid
 	deaths     []byte          // what supervise/death_tally says
 	ready      time.Time       // when the process said that it is
-	notice     int             // the descriptor by which it can say so, or 0
+	notice     *notice         // the descriptor by which it can say so, or nil
+	noticed    string          // what Info.Notice is to say of it
 	said       string          // what it says about itself
 	noting     *time.Timer     // until that is recorded
 	held       string          // what the start waits for, since it waits
@@ -94,7 +95,8 @@ type Supervisor struct {
 	early      func()          // obeys what it has said before its start was known
 
 	scripting []*script // what runs for letters
-	preceded  bool      // control/u has run for the start that is due
+	preceded  bool      // control/u has run for the start that is under way
+	due       uint64    // the tick before what is being started, run or another program
 	killed    bool      // Kill was called
 
 	starts   int
@@ -175,7 +177,7 @@ func (s *Supervisor) Tried() bool { return s.begun && s.state.Phase != Starting 
 
 // Begin takes the directory up and starts the service unless it is to be down.
 func (s *Supervisor) Begin() {
-	s.since = tai64.Now()
+	s.since, s.due = tai64.Now(), reaper.Tick()
 	path, super, pipe, launch := s.Path, s.Super, s.Pipe, s.launcher()
 	s.lane.Do(func() {
 		def, bad := s.read(path)
@@ -227,8 +229,12 @@ func (s *Supervisor) first(def fsstate.Definition, released bool) (status, info 
 	format := def.Format(s.host.Format)
 	if def.Down {
 		st.Want = fsstate.WantDown
-	} else if def.Remote || released {
-		info = fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick()}.Append(nil)
+	} else if before := strings.Contains(def.Control, "u"); def.Remote || released || before {
+		i := fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick(), Notice: noticeOf(def)}
+		if before { // what runs then is not run
+			i.Phase = Waiting.String()
+		}
+		info = i.Append(nil)
 	}
 	return st.Append(nil, format), info
 }
@@ -421,6 +427,9 @@ func (s *Supervisor) replay() {
 
 // do does what the machine asks for because of an event.
 func (s *Supervisor) do(actions []Action, because EventKind) {
+	if slices.ContainsFunc(actions, func(a Action) bool { return a.Kind == Start || a.Kind == Finish }) {
+		s.due, s.preceded = reaper.Tick(), false
+	}
 	for i, a := range actions {
 		switch a.Kind {
 		case Record:
@@ -613,7 +622,6 @@ func (s *Supervisor) start() {
 		})
 		return
 	}
-	s.preceded = false
 	if s.def.Start && !s.state.Prepared {
 		s.prepare()
 		return
@@ -688,6 +696,9 @@ func (s *Supervisor) launcher() func(path string, def fsstate.Definition, quick 
 		}
 		if !s.placed(&spec, path, def) {
 			return
+		}
+		if info != nil {
+			info.Notice = noticeOf(def)
 		}
 		execute := func() error { return s.launch(spec, quick, pipe, logger, info, s.process(runs)) }
 		if tellsReadiness(&def) {
@@ -781,6 +792,7 @@ func (s *Supervisor) onStarted(pid int, at time.Time) {
 	s.since = tai64.FromTime(at)
 	s.started = at
 	s.starts++
+	s.noticed = noticeOf(s.def)
 	s.cause, s.held = "", ""
 	s.group = pid
 	s.event(Event{Kind: Started})
@@ -849,7 +861,7 @@ func (s *Supervisor) onExited(e reaper.Exit, at time.Time) {
 
 // restart is onExited where nothing follows from the end but the next start.
 func (s *Supervisor) restart(e reaper.Exit, at time.Time) bool {
-	if !s.begun || s.def.Essential || e.Launch != nil || s.notice > 0 {
+	if !s.begun || s.def.Essential || e.Launch != nil || s.notice != nil {
 		return false
 	}
 	_, actions := Next(s.state, s.exited(e, at))

@@ -2,6 +2,7 @@ package resume_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/test/hardtimes/rig"
 	"upkeep/test/harness"
 )
 
@@ -67,7 +69,7 @@ func TestReadinessIsNotLost(t *testing.T) {
 			before[s] = s.begun()
 		}
 		mute.begun()
-		harness.Eventually(t, "it has closed its descriptor", func() bool { return strings.Contains(mute.info().Note, "closed") })
+		harness.Eventually(t, "it has closed its descriptor", func() bool { return mute.info().Notice == "closed" })
 		said := func(s *service, times int) { // it is told to go on, and does
 			t.Helper()
 			s.feed(fmt.Sprint("go", times))
@@ -109,10 +111,11 @@ func TestReadinessIsNotLost(t *testing.T) {
 // TestReadinessOfAnEarlierRun does not count.
 func TestReadinessOfAnEarlierRun(t *testing.T) {
 	h := newHouse(t, "--cgroup=off") // which would end what is left
-	s := h.service("web", "[ -e left ] || { >left; read l <go && echo >&3 && echo >said & }; "+long, "notification-fd", "3")
+	s := h.service("web", "[ -e left ] || { { echo >left; read l <go; echo >&3; echo >said; } & }; "+long, "notification-fd", "3")
 	s.fifos("go")
 	h.open()
 	pid := s.begun()
+	harness.Eventually(t, "it will leave something", func() bool { return read(filepath.Join(s.dir, "left")) != "" })
 	kill(t, pid, syscall.SIGKILL)
 	harness.Eventually(t, "it runs again", func() bool { return s.starts() == 2 })
 	s.begun()
@@ -130,6 +133,80 @@ func TestReadinessOfAnEarlierRun(t *testing.T) {
 	h.ends(0)
 }
 
+// TestReadinessThatCannotBeSaid is none, though an earlier run has left what to say it with.
+func TestReadinessThatCannotBeSaid(t *testing.T) {
+	h := newHouse(t)
+	s := h.service("web", long, "notification-fd", "3")
+	h.open()
+	s.begun()
+	file := filepath.Join(s.dir, "notification-fd")
+	os.Remove(file)
+	s.svc("t")
+	harness.Eventually(t, "it runs again", func() bool { return s.starts() == 2 })
+	s.begun()
+	harness.WriteFile(t, file, "3", 0o644)
+	h.again()
+	s.supervised()
+	if v := s.view(); v.Phase != "up" {
+		t.Errorf("it is %q", v.Phase)
+	}
+	h.ends(0)
+}
+
+// say sends a datagram to the socket that the environment names, and ends when it was read: until then it can be seen
+// whose process it is. As systemd-notify does, it passes a descriptor with another datagram, and waits until that is
+// closed.
+func say(args []string) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	r, w, err := os.Pipe()
+	if err == nil {
+		err = sendTo(name, args[0])
+	}
+	if err == nil {
+		err = sendTo(name, "BARRIER=1", unix.UnixRights(int(w.Fd()))...)
+	}
+	if err == nil {
+		w.Close()
+		_, err = r.Read(make([]byte, 1))
+	}
+	if err != io.EOF {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(99)
+	}
+}
+
+func sendTo(name, text string, rights ...byte) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: name}, 0)
+}
+
+// TestStatusIsNotLost: what a service has said about itself a moment before an upgrade is known after it.
+func TestStatusIsNotLost(t *testing.T) {
+	h := newHouse(t)
+	says := func(text string) string {
+		return fmt.Sprintf("read l <go%s; %s STATUS=%[1]s; echo >said%[1]s", text, strings.Join(rig.Helper(t, "say"), " "))
+	}
+	s := h.service("web", says("one")+"\n"+says("two")+"\n"+long, "notify-socket", "")
+	s.fifos("goone", "gotwo")
+	h.open()
+	s.begun()
+	h.listens()
+	known := func(text string) {
+		harness.Eventually(t, text+" is known", func() bool { return s.info().Note == text })
+	}
+	s.feed("goone")
+	known("one")
+	s.feed("gotwo")
+	harness.Eventually(t, "it has said it", func() bool { return read(filepath.Join(s.dir, "saidtwo")) != "" })
+	h.upgrade()
+	known("two")
+	h.ends(0)
+}
+
 // TestNotifySocketIsNotLost: it is there, and keeps what was said, while upkeep executes itself anew.
 func TestNotifySocketIsNotLost(t *testing.T) {
 	h := newHouse(t)
@@ -140,16 +217,11 @@ func TestNotifySocketIsNotLost(t *testing.T) {
 	name := func() string { return strings.TrimSpace(read(filepath.Join(s.dir, "name"))) }
 	harness.Eventually(t, "it has a socket", func() bool { return name() != "" })
 	h.listens()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
 	var done atomic.Bool
 	failed := make(chan error, 1)
 	go func() {
 		for n := 0; !done.Load(); n++ {
-			if err := unix.Sendto(fd, []byte(fmt.Sprint("STATUS=", n)), 0, &unix.SockaddrUnix{Name: name()}); err != nil {
+			if err := sendTo(name(), fmt.Sprint("STATUS=", n)); err != nil {
 				failed <- fmt.Errorf("message %d: %w", n, err)
 				return
 			}
@@ -166,8 +238,6 @@ func TestNotifySocketIsNotLost(t *testing.T) {
 	s.same(pid, 1)
 	h.again()
 	s.same(pid, 1)
-	harness.Eventually(t, "it listens again", func() bool {
-		return unix.Sendto(fd, []byte("STATUS=hello"), 0, &unix.SockaddrUnix{Name: name()}) == nil
-	})
+	harness.Eventually(t, "it listens again", func() bool { return sendTo(name(), "STATUS=hello") == nil })
 	h.ends(0)
 }
