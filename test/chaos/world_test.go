@@ -23,12 +23,14 @@ import (
 
 // logged is how many of the services, the first, have a logger; fullDisk those, the last, whose supervise
 // directories are on a file system that may be full. keeps and closes say when they are ready, and then keep the
-// descriptor or do not.
+// descriptor or do not; follows comes after keeps, and triggered after follows.
 const (
-	logged   = 2
-	keeps    = 2
-	closes   = 3
-	fullDisk = 2
+	logged    = 2
+	keeps     = 2
+	closes    = 3
+	follows   = 4
+	triggered = 5
+	fullDisk  = 2
 )
 
 // A world is a root with the daemon on it, and what must hold of both.
@@ -87,6 +89,12 @@ func (w *world) add(n int) {
 		end := map[int]string{closes: "exec 3>&-; "}[n]
 		script = fmt.Sprintf("#!/bin/sh\nexec sh -c 'sleep 0.02; echo >&3; %sexec sleep 1000000.%s'\n", end, s.marker())
 		harness.WriteFile(w.t, filepath.Join(s.dir, "notification-fd"), "3\n", 0o644)
+	}
+	switch n {
+	case follows:
+		harness.WriteFile(w.t, filepath.Join(s.dir, "after"), fmt.Sprintf("s%d\n", keeps), 0o644)
+	case triggered:
+		harness.WriteFile(w.t, filepath.Join(s.dir, "trigger"), fmt.Sprintf("../s%d/supervise/status\n", follows), 0o644)
 	}
 	if s.logs() {
 		script = fmt.Sprintf("#!/bin/sh\ni=$(tail -n 1 ../../count%d)\nwhile :; do i=$((i+1)); echo $i; echo $i >>../../count%d; sleep 0.05; done\n", n, n)
@@ -302,6 +310,24 @@ func (s *service) come(in bool) {
 	})
 }
 
+// waits tells whether what is to be there before it is started is not.
+func (s *service) waits() bool {
+	switch s.n {
+	case follows:
+		other := s.w.list[keeps]
+		return !other.present || other.info().Phase != "ready"
+	case triggered:
+		return len(s.w.list[follows].processes()) == 0
+	}
+	return false
+}
+
+func (s *service) info() fsstate.Info {
+	b, _ := os.ReadFile(filepath.Join(s.super(), "resume"))
+	i, _ := fsstate.ParseInfo(b)
+	return i
+}
+
 // processes are those that run for it now.
 func (s *service) processes() (list []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
@@ -354,6 +380,8 @@ func (s *service) holds() {
 		want := 0
 		switch {
 		case !s.present:
+		case s.want == 'u' && s.pid == 0 && s.waits():
+			want = min(len(now), 1) // it runs if it was started before
 		case s.want == 'u':
 			want = 1
 		case s.want == 'o':
