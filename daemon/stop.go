@@ -21,6 +21,7 @@ type stopping struct {
 	late     bool         // the deadline is over
 	halted   bool         // every service was told to stop
 	last     bool         // only what nobody supervises is left
+	looking  bool         // check will be called, when it is known whose a child is
 }
 
 // stopAll begins to stop everything, or brings an earlier deadline. code is the exit code of the process
@@ -195,9 +196,20 @@ func (s *stopping) remind() {
 	})
 }
 
+// forkTime is how long a child usually takes from its fork until it is known as ours.
+const forkTime = 20 * time.Millisecond
+
 func (s *stopping) termOrphans() {
-	for _, pid := range s.d.host.Reaper.SignalOrphans(unix.SIGTERM, s.told) {
+	pids, sure := s.d.host.Reaper.SignalOrphans(unix.SIGTERM, s.told)
+	for _, pid := range pids {
 		s.told[pid] = true
+	}
+	if !sure && !s.looking {
+		s.looking = true
+		s.d.host.After(forkTime, func() {
+			s.looking = false
+			s.check()
+		})
 	}
 	s.d.host.Reaper.SignalOrphans(unix.SIGCONT, nil)
 }

@@ -19,15 +19,31 @@ func Adopt() error {
 // SignalOrphans sends sig to every child that nobody registered, what services left behind, unless
 // its pid is in spared. It returns the pids. Without /proc nothing is known of them and nothing is
 // sent. The lock that reaps is held from the listing to the last signal, so no pid can change hands.
-func (r *Reaper) SignalOrphans(sig unix.Signal, spared map[int]bool) (pids []int) {
+//
+// One that Start may be about to register gets KILL only; sure is false if there was one.
+func (r *Reaper) SignalOrphans(sig unix.Signal, spared map[int]bool) (pids []int, sure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	sure = true
 	for _, pid := range childPids() {
-		if r.children[pid] == nil && !spared[pid] && unix.Kill(pid, sig) == nil {
+		switch {
+		case r.children[pid] != nil || spared[pid]:
+		case sig != unix.SIGKILL && r.mayBeForked(pid):
+			sure = false
+		case unix.Kill(pid, sig) == nil:
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return pids, sure
+}
+
+// mayBeForked tells whether a call of Start may have forked the child. The lock is held.
+func (r *Reaper) mayBeForked(pid int) bool {
+	if r.forks == 0 {
+		return false
+	}
+	p, err := Look(pid)
+	return err != nil || p.Start >= r.forking
 }
 
 // childPids lists the children of every thread of this process: a child belongs to the thread that

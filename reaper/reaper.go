@@ -47,9 +47,12 @@ type Reaper struct {
 
 	mu       sync.Mutex
 	children map[int]*child
-	// forks counts the calls of Start that are between fork and registration, and those of Keep. While there
+	// forks counts the calls of Start that are between fork and registration; forking is a tick before the first of
+	// them. keeps counts those of Keep. While there
 	// is one, the end of an unknown process may be the end of its child, and waits in early.
 	forks   int
+	forking uint64
+	keeps   int
 	early   map[int]Exit
 	orphans uint64
 }
@@ -116,7 +119,7 @@ func (r *Reaper) Reap(pid int) {
 	case c != nil:
 		delete(r.children, pid)
 		r.exited(c, e)
-	case r.forks > 0:
+	case r.forks+r.keeps > 0:
 		if r.early == nil {
 			r.early = make(map[int]Exit)
 		}
@@ -146,7 +149,9 @@ func (c *child) exited(e Exit) {
 func (r *Reaper) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forks++
+	if r.forks++; r.forks == 1 {
+		r.forking = Tick()
+	}
 }
 
 // end registers the child that the fork made, or none when pid is 0.
@@ -175,7 +180,7 @@ func (r *Reaper) register(pid int, c *child) {
 
 // tidy counts the orphans whose ends nobody has waited for. The lock is held.
 func (r *Reaper) tidy() {
-	if r.forks == 0 {
+	if r.forks+r.keeps == 0 {
 		r.orphans += uint64(len(r.early))
 		clear(r.early)
 	}
@@ -183,11 +188,13 @@ func (r *Reaper) tidy() {
 
 // Keep keeps the ends of unknown children for TakeOver, until the returned function is called.
 func (r *Reaper) Keep() (done func()) {
-	r.begin()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keeps++
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.forks--
+		r.keeps--
 		r.tidy()
 	}
 }

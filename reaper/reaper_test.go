@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -233,7 +234,7 @@ func TestSignalToTheGroup(t *testing.T) {
 		}
 		o.wait(t)
 		if !group {
-			pids := children.SignalOrphans(unix.SIGTERM, nil)
+			pids, _ := children.SignalOrphans(unix.SIGTERM, nil)
 			if want := strings.TrimSpace(line); !slices.Contains(pids, atoi(want)) {
 				t.Errorf("the orphan %s did not survive the signal to its parent alone: %v", want, pids)
 			}
@@ -269,15 +270,15 @@ func TestSignalOrphans(t *testing.T) {
 	parent.wait(t)
 
 	orphans := children.Orphans()
-	if got := children.SignalOrphans(unix.SIGTERM, map[int]bool{spared: true}); !slices.Equal(got, []int{other}) {
+	if got, _ := children.SignalOrphans(unix.SIGTERM, map[int]bool{spared: true}); !slices.Equal(got, []int{other}) {
 		t.Errorf("signalled %v, want %v", got, []int{other})
 	}
 	until(t, "one is reaped", func() bool { return children.Orphans() == orphans+1 })
-	if got := children.SignalOrphans(unix.SIGKILL, nil); !slices.Equal(got, []int{spared}) {
+	if got, _ := children.SignalOrphans(unix.SIGKILL, nil); !slices.Equal(got, []int{spared}) {
 		t.Errorf("signalled %v, want %v", got, []int{spared})
 	}
 	until(t, "the other is reaped", func() bool { return children.Orphans() == orphans+2 })
-	if got := children.SignalOrphans(unix.SIGKILL, nil); len(got) != 0 {
+	if got, _ := children.SignalOrphans(unix.SIGKILL, nil); len(got) != 0 {
 		t.Errorf("signalled %v, who are no orphans", got)
 	}
 	if !children.Signal(pid, unix.SIGKILL, false) {
@@ -286,4 +287,34 @@ func TestSignalOrphans(t *testing.T) {
 	if e := child.wait(t); e.Status.Signal() != unix.SIGKILL {
 		t.Errorf("the registered child got %v", e.Status.Signal())
 	}
+}
+
+// TestSignalOrphansWhileForking: a child that Start may be about to register is none.
+func TestSignalOrphansWhileForking(t *testing.T) {
+	until(t, "nothing is left of earlier tests", func() bool { return !children.Sweep() })
+	born := func() int {
+		pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	before := born()
+	p, err := reaper.Look(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reaper.Tick() == p.Start {
+		runtime.Gosched()
+	}
+	children.Fork(func() {
+		forked := born()
+		if got, sure := children.SignalOrphans(unix.SIGTERM, nil); !slices.Equal(got, []int{before}) || sure {
+			t.Errorf("signalled %v, sure %v; want %v alone", got, sure, before)
+		}
+		if got, _ := children.SignalOrphans(unix.SIGKILL, map[int]bool{before: true}); !slices.Equal(got, []int{forked}) {
+			t.Errorf("killed %v, want %v", got, forked)
+		}
+	})
+	until(t, "all are reaped", func() bool { return !children.Sweep() })
 }

@@ -426,6 +426,10 @@ func (w *world) explain() {
 	for _, s := range w.list {
 		info, _ := os.ReadFile(filepath.Join(s.super(), "resume"))
 		w.t.Logf("%s: present %v, want %c, held %v, status %v, resume %s", filepath.Base(s.dir), s.present, s.want, s.held(), s.status(), info)
+		if s.logs() {
+			info, _ = os.ReadFile(filepath.Join(s.dir, "log", "supervise", "resume"))
+			w.t.Logf("its logger: resume %s", info)
+		}
 		for _, pid := range s.processes() {
 			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 			group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
