@@ -131,15 +131,19 @@ func (s *Supervisor) info() fsstate.Info {
 	i := s.lastEnd
 	i.Format = s.def.Format(s.host.Format)
 	i.Phase = s.state.Phase.String()
-	if i.Pid = s.pid; s.pid != 0 {
+	i.Pid = s.pid
+	switch {
+	case s.pid != 0:
 		i.After, i.By = s.born.after, s.born.by
 		i.Notice = s.noticed
-	} else if s.state.Phase == Starting || s.state.Phase == Finishing {
-		i.After = s.due
-	}
-	if s.state.Phase == Starting && s.pid == 0 && !s.preceded && strings.Contains(s.scripts(), "u") { // what runs then is not run
+	case s.state.Phase == Starting && !s.preceded && strings.Contains(s.scripts(), "u"): // what runs then is not run
 		i.Phase = Waiting.String()
 		i.Cause = "control/u comes first"
+	case s.state.Phase == Starting: // it may be running already
+		i.After = s.due
+		i.Notice = noticeOf(s.def)
+	case s.state.Phase == Finishing:
+		i.After = s.due
 	}
 	i.Want = new(s.state.Want)
 	i.World = s.host.World
