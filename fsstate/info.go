@@ -27,6 +27,7 @@ type Info struct {
 	Term     bool         // term: 1 if the process was told to end and has not ended
 	Pause    bool         // paused: 1 as in the status file
 	Prepared bool         // prepared: 1 if a start script need not run before run
+	Letters  string       // letters: what d, u, o and x ask for that are still to be acted upon
 	Notice   string       // notice: open if run was started with supervise/notice, closed if it has closed it since
 	Pace     int          // pace: seconds between two starts that a backoff file has brought about
 
@@ -111,6 +112,7 @@ func (i Info) Append(dst []byte) []byte {
 	flag("term", i.Term)
 	flag("paused", i.Pause)
 	flag("prepared", i.Prepared)
+	add("letters", i.Letters)
 	add("notice", i.Notice)
 	if i.Pace != 0 {
 		number("pace", &i.Pace)
@@ -234,6 +236,8 @@ func (i *Info) set(key, value string) (err error) {
 		i.Pause = value == "1"
 	case "prepared":
 		i.Prepared = value == "1"
+	case "letters":
+		i.Letters = value
 	case "notice":
 		i.Notice = value
 	case "pace":

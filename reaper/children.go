@@ -37,13 +37,16 @@ func (r *Reaper) SignalOrphans(sig unix.Signal, spared map[int]bool) (pids []int
 	return pids, sure
 }
 
+// forkTicks is how long a fork takes at most, unless it hangs.
+const forkTicks = 100
+
 // mayBeForked tells whether a call of Start may have forked the child. The lock is held.
 func (r *Reaper) mayBeForked(pid int) bool {
 	if r.forks == 0 {
 		return false
 	}
 	p, err := Look(pid)
-	return err != nil || p.Start >= r.forking
+	return err != nil || p.Start >= r.forking && Tick() < p.Start+forkTicks
 }
 
 // childPids lists the children of every thread of this process: a child belongs to the thread that

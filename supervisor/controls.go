@@ -43,6 +43,7 @@ func (c *Controls) Add(fd int, handler func([]byte)) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
 	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
 	if err == nil {
+		c.forget(fd) // what has had that number before
 		c.handlers[int32(fd)] = handler
 	}
 	return err
@@ -56,6 +57,7 @@ func (c *Controls) AddReady(fd int, handler func()) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)}
 	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
 	if err == nil {
+		c.forget(fd)
 		c.ready[int32(fd)] = handler
 	}
 	return err
@@ -69,6 +71,7 @@ func (c *Controls) AddEach(fd int, handler func()) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
 	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
 	if err == nil {
+		c.forget(fd)
 		c.each[int32(fd)] = handler
 	}
 	return err
@@ -79,6 +82,11 @@ func (c *Controls) Remove(fd int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.control(unix.EPOLL_CTL_DEL, fd, nil)
+	c.forget(fd)
+}
+
+// forget is called with the lock held.
+func (c *Controls) forget(fd int) {
 	delete(c.handlers, int32(fd))
 	delete(c.ready, int32(fd))
 	delete(c.each, int32(fd))

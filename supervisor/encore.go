@@ -82,6 +82,7 @@ func (s *Supervisor) notify(who string, end *reaper.Exit) {
 	s.lane.DoStart(func() {
 		spec := s.spec(s.record.dir.Locate(), def, stdin, stdout)
 		spec.Path = "./notify"
+		spec.Setsid = false // whoever looks for run after a crash looks for the leader of a session
 		spec.Args = []string{spec.Path, who, what, strconv.Itoa(pid), strconv.Itoa(code)}
 		err := s.record.besides(s, &spec)
 		if err == nil {

@@ -28,6 +28,9 @@ func (s *Supervisor) hold(cause string) {
 	}
 	s.held = cause
 	s.event(Event{Kind: Held})
+	if s.changed {
+		s.lookSoon()
+	}
 }
 
 // Waits returns what the service directory says that the start waits for.
@@ -119,6 +122,9 @@ func (s *Supervisor) unwatch() {
 
 // lookSoon looks at the trigger again, but not at each of many changes.
 func (s *Supervisor) lookSoon() {
+	if s.changed = s.state.Phase == Starting; s.changed { // it may have been looked at just before, and is about to be held
+		return
+	}
 	if s.state.Held && !s.considered {
 		s.considered = true
 		s.after(triggerPause, func() {

@@ -2,9 +2,7 @@ package supervisor
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -93,7 +91,7 @@ func (s *Supervisor) hearAgain() {
 	if s.def.NotifySocket {
 		s.lane.Do(func() { s.record.openSocket(s) })
 	}
-	if s.noticed == fsstate.NoticeOpen {
+	if s.noticed == fsstate.NoticeOpen || s.noticed == "" && s.def.NotificationFD > 0 { // an older upkeep does not say
 		s.lane.Do(s.noticeAgain)
 	}
 }
@@ -106,7 +104,7 @@ func (s *Supervisor) noticeAgain() {
 		case err != nil: // it has none that has a name
 		case read >= 0:
 			s.awaitNotice(read)
-		case s.state.Phase == Up && !ending(s.pid): // who is ready closes it, and nobody was there to hear the rest
+		case s.noticed == fsstate.NoticeOpen && s.state.Phase == Up && !ending(s.pid): // who is ready closes it, and nobody was there to hear the rest
 			s.readied()
 		}
 	})
@@ -114,8 +112,12 @@ func (s *Supervisor) noticeAgain() {
 
 // ending tells whether a process has given up its descriptors because it is about to end.
 func ending(pid int) bool {
+	p, err := reaper.Look(pid)
+	if err != nil || p.Zombie {
+		return true
+	}
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	return len(fds) == 0 && !errors.Is(err, fs.ErrPermission)
+	return len(fds) == 0 && err == nil
 }
 
 // A notice is our end of what run says that it is ready with.
@@ -242,7 +244,9 @@ func (s *Supervisor) readied() {
 // unready records at once what would look like readiness to a successor.
 func (s *Supervisor) unready() {
 	s.noticed = fsstate.NoticeClosed
-	s.saying("it has closed its notification descriptor and not said that it is ready")
+	if !s.state.Ready {
+		s.saying("it has closed its notification descriptor and not said that it is ready")
+	}
 	s.queueStatus(true, s.lane.DoRecord)
 }
 

@@ -126,6 +126,9 @@ func (s *Supervisor) status() fsstate.Status {
 	return st
 }
 
+// scriptFirst is why a service does not run yet.
+const scriptFirst = "control/u comes first"
+
 // info is what supervise/resume says.
 func (s *Supervisor) info() fsstate.Info {
 	i := s.lastEnd
@@ -138,7 +141,7 @@ func (s *Supervisor) info() fsstate.Info {
 		i.Notice = s.noticed
 	case s.state.Phase == Starting && !s.preceded && strings.Contains(s.scripts(), "u"): // what runs then is not run
 		i.Phase = Waiting.String()
-		i.Cause = "control/u comes first"
+		i.Cause = scriptFirst
 	case s.state.Phase == Starting: // it may be running already
 		i.After = s.due
 		i.Notice = noticeOf(s.def)
@@ -146,6 +149,7 @@ func (s *Supervisor) info() fsstate.Info {
 		i.After = s.due
 	}
 	i.Want = new(s.state.Want)
+	i.Letters = wishes(s.deferred)
 	i.World = s.host.World
 	i.Since = new(s.since)
 	i.Leave, i.Term, i.Pause = s.state.Leave, s.state.Term, s.state.Paused

@@ -222,6 +222,7 @@ func (s *Supervisor) resume(p past) {
 	if alive && kind == runs {
 		s.hearAgain()
 	}
+	s.Letters(i.Letters)
 }
 
 // unseen is how a process has ended of which nobody can tell: as with a system error.
@@ -238,6 +239,10 @@ func (s *Supervisor) diedUnseen(i fsstate.Info) {
 func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 	ended := func() {
 		h.Controls.Remove(fd)
+		if !readable(fd) { // it was the news of what has had that number before
+			h.WatchPid(pid, fd, failed)
+			return
+		}
 		h.Reaper.Ended(pid)
 		h.Post(func() {}) // a turn, for what the end has posted
 	}
@@ -248,10 +253,14 @@ func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 }
 
 func (h *Host) pollPid(pid, fd int) {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(p, 0); n > 0 {
+	if readable(fd) {
 		h.Reaper.Ended(pid)
 		return
 	}
 	h.After(time.Second, func() { h.pollPid(pid, fd) })
+}
+
+func readable(fd int) bool {
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0
 }

@@ -91,6 +91,7 @@ type Supervisor struct {
 	noting     *time.Timer     // until that is recorded
 	held       string          // what the start waits for, since it waits
 	considered bool            // Reconsider will be called
+	changed    bool            // what the trigger looks at has changed since the start was begun
 	polling    *time.Timer     // until then, where changes of the trigger go unnoticed
 	early      func()          // obeys what it has said before its start was known
 
@@ -232,7 +233,7 @@ func (s *Supervisor) first(def fsstate.Definition, released bool) (status, info 
 	} else if before := strings.Contains(def.Control, "u"); def.Remote || released || before {
 		i := fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick(), Notice: noticeOf(def)}
 		if before { // what runs then is not run
-			i.Phase = Waiting.String()
+			i.Phase, i.Cause = Waiting.String(), scriptFirst
 		}
 		info = i.Append(nil)
 	}
@@ -384,6 +385,9 @@ func (s *Supervisor) event(e Event) {
 		default:
 			s.deferred = append(s.deferred, e)
 		}
+		if wishes(s.deferred) != "" {
+			s.queueStatus(true, s.lane.DoRecord)
+		}
 		return
 	}
 	s.do(actions, e.Kind)
@@ -414,6 +418,16 @@ func (s *Supervisor) told(e Event) Event {
 		e.Ready = time.Since(s.ready)
 	}
 	return e
+}
+
+// wishes are the letters among deferred events that change what is wanted.
+func wishes(deferred []Event) (letters string) {
+	for _, e := range deferred {
+		if e.Kind == Letter && strings.IndexByte("duox", e.Letter) >= 0 {
+			letters += string(e.Letter)
+		}
+	}
+	return letters
 }
 
 // replay handles what was deferred, as far as it goes.
@@ -616,12 +630,17 @@ func (s *Supervisor) start() {
 		return
 	}
 	if strings.Contains(s.scripts(), "u") && !s.preceded {
+		s.queueStatus(true, s.lane.DoRecord)
 		s.execScript('u', func(unix.WaitStatus) {
-			s.preceded = true
-			s.start()
+			if s.preceded = true; s.killed || s.ending.Load() { // now the letters that have waited
+				s.event(Event{Kind: StartFailed})
+			} else {
+				s.start()
+			}
 		})
 		return
 	}
+	s.due = reaper.Tick()
 	if s.def.Start && !s.state.Prepared {
 		s.prepare()
 		return

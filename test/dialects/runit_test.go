@@ -128,10 +128,11 @@ func TestRunitControl(t *testing.T) {
 				want += fmt.Sprintf("control/%s 0 %s\n", l, v.dir)
 			}
 			v.await("controls", want)
+			heard := strings.ReplaceAll("start\n"+tests[i].heard+"\n", "\n\n", "\n")
+			v.await("heard", heard) // before the next signal: of two the lower one comes first
 			// INT follows, so that all that the letter has made the service hear has been heard by then.
 			v.tell("i")
-			heard := "start\n" + tests[i].heard + "\nINT\n"
-			v.await("heard", strings.ReplaceAll(heard, "\n\n", "\n"))
+			v.await("heard", heard+"INT\n")
 			v.await("controls", want)
 		}
 	})

@@ -115,3 +115,34 @@ func TestLeftoverIsNotTaken(t *testing.T) {
 	}
 	h.ends(0)
 }
+
+// TestWishBehindScript: what was asked for while control/u runs is done after a crash and an upgrade, too.
+func TestWishBehindScript(t *testing.T) {
+	for _, way := range []string{"kill", "upgrade"} {
+		t.Run(way, func(t *testing.T) {
+			h := newHouse(t)
+			s := h.service("web", long, "down", "")
+			harness.WriteFile(t, filepath.Join(s.dir, "control", "u"), sh("[ ! -e left ] || exit 0", "echo $$ >left", long), 0o755)
+			h.open()
+			s.supervised()
+			s.svc("u")
+			left := 0
+			harness.Eventually(t, "control/u runs", func() bool {
+				left = atoi(strings.TrimSpace(read(filepath.Join(s.dir, "left"))))
+				return left != 0
+			})
+			t.Cleanup(func() { syscall.Kill(left, syscall.SIGKILL) })
+			s.svc("d")
+			harness.Eventually(t, "that is recorded", func() bool { return s.info().Letters == "d" })
+			if way == "kill" {
+				h.again()
+			} else {
+				h.listens()
+				h.upgrade()
+			}
+			s.supervised()
+			harness.Eventually(t, "it is down", func() bool { v := s.view(); return v.Phase == "down" && v.Want == "down" })
+			h.ends(0)
+		})
+	}
+}
