@@ -149,7 +149,7 @@ func (s *Supervisor) info() fsstate.Info {
 		i.After = s.due
 	}
 	i.Want = new(s.state.Want)
-	i.Letters = wishes(s.deferred)
+	i.Letters = s.wish
 	i.World = s.host.World
 	i.Since = new(s.since)
 	i.Leave, i.Term, i.Pause = s.state.Leave, s.state.Term, s.state.Paused

@@ -78,6 +78,7 @@ type Supervisor struct {
 	since    tai64.Label // of the last start or end, as the status has it
 	started  time.Time   // of the last start or attempt
 	deferred []Event
+	wish     string // that is among them
 	pause    *time.Timer
 	deadline *time.Timer
 
@@ -385,7 +386,8 @@ func (s *Supervisor) event(e Event) {
 		default:
 			s.deferred = append(s.deferred, e)
 		}
-		if wishes(s.deferred) != "" {
+		if wish := wished(s.wish, e); wish != s.wish {
+			s.wish = wish
 			s.queueStatus(true, s.lane.DoRecord)
 		}
 		return
@@ -420,20 +422,26 @@ func (s *Supervisor) told(e Event) Event {
 	return e
 }
 
-// wishes are the letters among deferred events that change what is wanted.
-func wishes(deferred []Event) (letters string) {
-	for _, e := range deferred {
-		if e.Kind == Letter && strings.IndexByte("duox", e.Letter) >= 0 {
-			letters += string(e.Letter)
-		}
+// wished is what was wished for, the last of d, u and o and then x, after another event that is deferred.
+func wished(before string, e Event) string {
+	want, leave := strings.CutSuffix(before, "x")
+	switch {
+	case e.Kind != Letter:
+	case e.Letter == 'x':
+		leave = true
+	case strings.IndexByte("duo", e.Letter) >= 0:
+		want = string(e.Letter)
 	}
-	return letters
+	if leave {
+		return want + "x"
+	}
+	return want
 }
 
 // replay handles what was deferred, as far as it goes.
 func (s *Supervisor) replay() {
 	waiting := s.deferred
-	s.deferred = nil
+	s.deferred, s.wish = nil, ""
 	for _, e := range waiting {
 		s.event(e)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,9 @@ func killed(t *testing.T, wish string) (h *house, s *service, pid int) {
 	if wish == "" {
 		kill(t, pid, syscall.SIGKILL)
 		dies(t, pid)
+	}
+	for reaper.Tick() <= s.info().By { // of the same tick, and with the same pid, another process would be the same
+		runtime.Gosched()
 	}
 	return h, s, pid
 }
