@@ -13,10 +13,14 @@ type Controls struct {
 	rescue func()
 	gate   sync.Mutex // held while something is read, and by Pause
 
-	mu       sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
-	handlers map[int32]func([]byte)
-	ready    map[int32]func()
-	each     map[int32]func()
+	mu      sync.Mutex // held while a FIFO is read, so that Remove returns only when nobody reads it
+	readers map[int32]reader
+}
+
+// A reader is one of these, see Add, AddReady and AddEach.
+type reader struct {
+	letters     func([]byte)
+	ready, each func()
 }
 
 // NewControls starts the goroutine; it ends with Close. rescue, unless it is nil, is deferred at its root.
@@ -30,7 +34,7 @@ func NewControls(rescue func()) (*Controls, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	c := &Controls{rescue: rescue, epoll: os.NewFile(uintptr(fd), "epoll"), handlers: make(map[int32]func([]byte)), ready: make(map[int32]func()), each: make(map[int32]func())}
+	c := &Controls{rescue: rescue, epoll: os.NewFile(uintptr(fd), "epoll"), readers: make(map[int32]reader)}
 	go c.poll()
 	return c, nil
 }
@@ -38,41 +42,28 @@ func NewControls(rescue func()) (*Controls, error) {
 // Add makes handler be called with what is written into the FIFO or pipe. The bytes are the handler's only
 // until it returns. It is called once with none, and then no more, when nobody can write any more.
 func (c *Controls) Add(fd int, handler func([]byte)) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
-	if err == nil {
-		c.forget(fd) // what has had that number before
-		c.handlers[int32(fd)] = handler
-	}
-	return err
+	return c.add(fd, unix.EPOLLIN, reader{letters: handler})
 }
 
 // AddReady makes handler be called, once, when the descriptor can be read, as that of a process when that
 // has ended.
 func (c *Controls) AddReady(fd int, handler func()) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(fd)}
-	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
-	if err == nil {
-		c.forget(fd)
-		c.ready[int32(fd)] = handler
-	}
-	return err
+	return c.add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, reader{ready: handler})
 }
 
 // AddEach makes handler be called whenever the descriptor can be read, to read it without waiting. It may not
 // call back.
 func (c *Controls) AddEach(fd int, handler func()) error {
+	return c.add(fd, unix.EPOLLIN, reader{each: handler})
+}
+
+// add may find what has had that number before, and was closed without Remove.
+func (c *Controls) add(fd int, events uint32, r reader) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	err := c.control(unix.EPOLL_CTL_ADD, fd, &ev)
+	err := c.control(unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 	if err == nil {
-		c.forget(fd)
-		c.each[int32(fd)] = handler
+		c.readers[int32(fd)] = r
 	}
 	return err
 }
@@ -82,14 +73,7 @@ func (c *Controls) Remove(fd int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.control(unix.EPOLL_CTL_DEL, fd, nil)
-	c.forget(fd)
-}
-
-// forget is called with the lock held.
-func (c *Controls) forget(fd int) {
-	delete(c.handlers, int32(fd))
-	delete(c.ready, int32(fd))
-	delete(c.each, int32(fd))
+	delete(c.readers, int32(fd))
 }
 
 // Close ends the goroutine.
@@ -151,28 +135,28 @@ func (c *Controls) Resume() { c.gate.Unlock() }
 func (c *Controls) readyHandler(fd int32) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ready[fd]
+	return c.readers[fd].ready
 }
 
 // read takes one read's worth of letters: what a client wrote at once stays together.
 func (c *Controls) read(fd int32, buf []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if each := c.each[fd]; each != nil {
-		each()
+	r := c.readers[fd]
+	if r.each != nil {
+		r.each()
 		return
 	}
-	handler := c.handlers[fd]
-	if handler == nil {
+	if r.letters == nil {
 		return
 	}
 	switch n, err := unix.Read(int(fd), buf); {
 	case err != nil:
 	case n > 0:
-		handler(buf[:n])
+		r.letters(buf[:n])
 	default:
 		c.control(unix.EPOLL_CTL_DEL, int(fd), nil)
-		delete(c.handlers, fd)
-		handler(nil)
+		delete(c.readers, fd)
+		r.letters(nil)
 	}
 }

@@ -190,3 +190,25 @@ func TestAddFails(t *testing.T) {
 	}
 	c.Remove(fd)
 }
+
+// TestANumberThatIsUsedAgain: what is read by it now is no news of what has had it before, and was closed by others.
+func TestANumberThatIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	c := newControls(t)
+	dir := t.TempDir()
+	first, second := fifo(t, dir, "first"), fifo(t, dir, "second")
+	defer unix.Close(first)
+	if err := c.AddReady(first, func() { t.Error("the one before is heard of") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Dup3(second, first, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(second)
+	heard := make(chan string, 1)
+	if err := c.Add(first, func(text []byte) { heard <- string(text) }); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, first, "du")
+	hear(t, heard, "du")
+}
