@@ -27,7 +27,7 @@ type Info struct {
 	Term     bool         // term: 1 if the process was told to end and has not ended
 	Pause    bool         // paused: 1 as in the status file
 	Prepared bool         // prepared: 1 if a start script need not run before run
-	Letters  string       // letters: what d, u, o and x ask for that are still to be acted upon
+	Letters  string       // letters: those among d, u, o and x that are still to be acted upon
 	Notice   string       // notice: open if run was started with supervise/notice, closed if it has closed it since
 	Pace     int          // pace: seconds between two starts that a backoff file has brought about
 

@@ -47,9 +47,9 @@ type Reaper struct {
 
 	mu       sync.Mutex
 	children map[int]*child
-	// forks counts the calls of Start that are between fork and registration; forking is a tick before the first of
-	// them. keeps counts those of Keep. While there
-	// is one, the end of an unknown process may be the end of its child, and waits in early.
+	// forks counts the calls of Start that are between fork and registration, and forking is a tick before the first
+	// of them; keeps counts those of Keep. While there is one of either, the end of an unknown process may be the
+	// end of its child, and waits in early.
 	forks   int
 	forking uint64
 	keeps   int

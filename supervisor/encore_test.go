@@ -203,3 +203,14 @@ func TestEncoreOneshot(t *testing.T) {
 		t.Errorf("it was said %q", said)
 	}
 }
+
+// TestNotifyIsNotTheService: whoever looks for the service after a crash takes the leader of a session for it.
+func TestNotifyIsNotTheService(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "#!/bin/sh\nread l < go\n")
+	g.fifo("go")
+	g.write("notify", "#!/bin/sh\nread pid name state parent group session rest </proc/$$/stat\n[ $session != $pid ] && echo member || echo leader\n", 0o755)
+	g.begin()
+	g.says("member")
+}

@@ -82,6 +82,27 @@ func TestStaleLook(t *testing.T) {
 	}
 }
 
+// TestChangeBeforeTheHold: what the trigger looks at may change when that was just looked at, and it is not yet waited
+// for.
+func TestChangeBeforeTheHold(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.guest("web", "#!/bin/sh\necho run\nread l < go\n", "trigger=pid")
+	g.fifo("go")
+	g.begin()
+	h.until("it waits", func() bool { return g.s.state.Held })
+	h.do(func() {
+		g.s.event(Event{Kind: Unheld})
+		looked := make(chan struct{})
+		g.s.lane.Do(func() { g.s.unwatch(); close(looked) }) // the news comes by hand
+		<-looked
+		g.write("pid", strconv.Itoa(os.Getpid()), 0o644)
+		g.s.lookSoon()
+	})
+	g.says("run")
+	g.until(Up)
+}
+
 // TestTriggerOnItself never comes, and harms nobody.
 func TestTriggerOnItself(t *testing.T) {
 	t.Parallel()

@@ -212,6 +212,7 @@ func (s *Supervisor) resume(p past) {
 			s.said = i.Note
 		}
 	}
+	s.deferred, s.wish = append(letters(i.Letters), s.deferred...), i.Letters
 	e := s.told(Event{Prelude: prelude, Since: max(0, now.Sub(s.started))})
 	var actions []Action
 	s.state, actions = Resume(i, alive, e)
@@ -222,7 +223,13 @@ func (s *Supervisor) resume(p past) {
 	if alive && kind == runs {
 		s.hearAgain()
 	}
-	s.Letters(i.Letters)
+}
+
+func letters(text string) (events []Event) {
+	for _, c := range []byte(text) {
+		events = append(events, Event{Kind: Letter, Letter: c})
+	}
+	return events
 }
 
 // unseen is how a process has ended of which nobody can tell: as with a system error.
@@ -240,7 +247,11 @@ func (h *Host) WatchPid(pid, fd int, failed func(error)) {
 	ended := func() {
 		h.Controls.Remove(fd)
 		if !readable(fd) { // it was the news of what has had that number before
-			h.WatchPid(pid, fd, failed)
+			h.Post(func() {
+				if h.Reaper.Has(pid) {
+					h.WatchPid(pid, fd, failed)
+				}
+			})
 			return
 		}
 		h.Reaper.Ended(pid)

@@ -112,3 +112,25 @@ func TestScriptForEverAtTheEnd(t *testing.T) {
 	g.says("control")
 	h.until("it is released", func() bool { g.s.Kill(); return g.released }) // more than once, as the daemon does
 }
+
+// TestStopWhileControlURuns: nothing is started any more.
+func TestStopWhileControlURuns(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		h := newHouse(t)
+		g := h.guest("web", "")
+		g.write("control/u", "#!/bin/sh\necho control u\nread line < go\n", 0o755)
+		g.fifo("go")
+		g.begin()
+		g.says("control u")
+		h.do(g.s.Stop)
+		if killed {
+			h.do(g.s.Kill)
+		} else {
+			g.feed("go")
+		}
+		h.until("it is released", func() bool { return g.released })
+		if g.s.starts != 0 {
+			t.Errorf("killed %v: it was started %d times", killed, g.s.starts)
+		}
+	}
+}

@@ -231,12 +231,8 @@ func (s *Supervisor) first(def fsstate.Definition, released bool) (status, info 
 	format := def.Format(s.host.Format)
 	if def.Down {
 		st.Want = fsstate.WantDown
-	} else if before := strings.Contains(def.Control, "u"); def.Remote || released || before {
-		i := fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick(), Notice: noticeOf(def)}
-		if before { // what runs then is not run
-			i.Phase, i.Cause = Waiting.String(), scriptFirst
-		}
-		info = i.Append(nil)
+	} else if def.Remote || released {
+		info = fsstate.Info{Format: format, Phase: Starting.String(), World: s.host.World, After: reaper.Tick(), Notice: noticeOf(def)}.Append(nil)
 	}
 	return st.Append(nil, format), info
 }
@@ -273,7 +269,7 @@ func (s *Supervisor) taken(def fsstate.Definition, bad error, control int, start
 	switch {
 	case s.ending.Load():
 		s.Letters("dx")
-	case s.state.Phase != Starting:
+	case !s.state.busy():
 		s.replay() // the letters that came before there was a state
 	}
 }
@@ -638,7 +634,7 @@ func (s *Supervisor) start() {
 		return
 	}
 	if strings.Contains(s.scripts(), "u") && !s.preceded {
-		s.queueStatus(true, s.lane.DoRecord)
+		s.queueStatus(true, s.lane.DoRecord) // that it is not run that runs
 		s.execScript('u', func(unix.WaitStatus) {
 			if s.preceded = true; s.killed || s.ending.Load() { // now the letters that have waited
 				s.event(Event{Kind: StartFailed})
