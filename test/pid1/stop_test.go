@@ -133,7 +133,7 @@ func TestEssentialAskedToEnd(t *testing.T) {
 		if again := d.member("main"); again.pid == first.pid {
 			t.Error("main did not end")
 		}
-		if now := d.member("web"); now != web {
+		if now := d.member("web"); now.pid != web.pid {
 			t.Errorf("web was %v and is %v", web, now)
 		}
 		d.ends(syscall.SIGTERM, slack, 0)
