@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -232,4 +234,13 @@ func (d *daemon) problem(name, format string, args ...any) {
 		d.scan.problems[name] = key
 		d.messages.warn(name, format, args...)
 	}
+}
+
+// unwrapPath strips the path from an error whose message names it already.
+func unwrapPath(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
 }
