@@ -160,10 +160,10 @@ func TestLetters(t *testing.T) {
 		rig.Down(t, web)
 		if w.proc && w.pid1 {
 			rig.Svc(t, "u", web)
-			d.member("sleep")
-			if s, _ := rig.StatusOf(filepath.Join(web, "supervise")); s.Pid <= 1 || s.Pid > 1000 {
-				t.Errorf("the pid is %d, in a namespace that is new", s.Pid)
-			}
+			harness.Eventually(t, "the status has a pid of the new namespace", func() bool {
+				s, ok := rig.StatusOf(filepath.Join(web, "supervise"))
+				return ok && s.Pid > 1 && s.Pid <= 1000
+			})
 		}
 		d.ends(syscall.SIGTERM, slack, 0)
 	})
