@@ -212,7 +212,7 @@ func TestGarbageInControl(t *testing.T) {
 	web, a := rig.Service(t, root, "web", rig.Sleeper), rig.Service(t, root, "a", rig.Sleeper)
 	u := rig.StartOn(t, root)
 	rig.Up(t, web)
-	garbage := make([]byte, 1<<18)
+	garbage := make([]byte, 3<<15) // more than a pipe holds
 	random := rand.New(rand.NewSource(1))
 	for i := range garbage {
 		for garbage[i] = 'x'; garbage[i] == 'x'; { // x would close the FIFO
