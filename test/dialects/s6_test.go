@@ -67,7 +67,7 @@ func TestS6Finish(t *testing.T) {
 func TestS6FinishTakesLong(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
 		finish := server(t, "ends=none heard=finished")
-		short := s.service("short", server(t, ""), "timeout-finish", "300", "finish", finish)
+		short := s.service("short", server(t, ""), "timeout-finish", "3000", "finish", finish)
 		standard := s.service("standard", server(t, ""), "down-signal", "TERM", "finish", finish) // 5 s
 		services := []*service{short, standard}
 		s.open()
