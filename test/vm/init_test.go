@@ -28,7 +28,6 @@ func TestEnd(t *testing.T) {
 		{"QUIT", "kill -QUIT 1", "upkeep: powering off", powerDown},
 		{"INT", "kill -INT 1", "upkeep: restarting", restart},
 		{"ctrl-alt-del", "", "upkeep: restarting", restart},
-		{"INT then TERM", "trap '' TERM; kill -INT 1; kill -TERM 1; exit", "upkeep: powering off", powerDown},
 	} {
 		t.Run(order.name, func(t *testing.T) {
 			m := boot(t, hardware{initramfs: initramfs(t, asInit(t, tree{
@@ -49,6 +48,20 @@ func TestEnd(t *testing.T) {
 			m.inOrder("b said: last words", "the log ends", order.says)
 		})
 	}
+}
+
+// TestLastOrder: of two orders the later one counts.
+func TestLastOrder(t *testing.T) {
+	m := boot(t, hardware{initramfs: initramfs(t, asInit(t, tree{
+		"init":          script("exec upkeep --stop-timeout=1h /service"),
+		"service/z/run": script("trap '' TERM", "echo z is up", "read line", "kill -INT 1", "read line", "kill -TERM 1", "exit"),
+	}))})
+	m.says("z is up")
+	m.enter("now")
+	m.says("upkeep: stopping everything before restarting")
+	m.enter("now")
+	m.off(powerDown)
+	m.inOrder("upkeep: stopping everything before powering off", "upkeep: powering off")
 }
 
 // TestCommand: the end of the main command is the end of the machine. (The kernel hands on nothing behind
