@@ -32,12 +32,12 @@ func TestChaos(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, i)
-			t.Cleanup(func() {
+			defer func() { // before the daemon is ended
 				if t.Failed() {
 					w.explain()
 					t.Logf("repeat it with -seed=%d -rounds=%d; what was done last: %q", *seed, *rounds, w.did[max(0, len(w.did)-40):])
 				}
-			})
+			}()
 			for n := range *rounds / roots {
 				for range 1 + w.rand.IntN(3) {
 					w.suffer()

@@ -235,7 +235,7 @@ func (s *service) letter(c byte) {
 	case 'd':
 		s.dooms()
 	case 't':
-		if s.want == 'u' && !s.begun() { // it would be sent to whatever is started next
+		if s.want != 'd' && !s.begun() { // it would be sent to whatever is started next
 			return
 		}
 		s.dooms()
@@ -432,8 +432,9 @@ func (w *world) explain() {
 		}
 		for _, pid := range s.processes() {
 			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-			w.t.Logf("%s %s", stat, group)
+			w.t.Logf("%q %s %s", cmdline, stat, group)
 		}
 	}
 }
