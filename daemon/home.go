@@ -20,8 +20,8 @@ func (d *daemon) homePath() string {
 	return filepath.Join(d.root, ".upkeep")
 }
 
-// lockPatience is how long a lock may outlive a daemon that was killed: a child that it was about to start has it
-// too, until it executes its program. It is tried every lockPause.
+// lockPatience is how long a lock may outlive a daemon that was killed, and a child that it was about to start, which
+// has it too until it executes its program. It is tried every lockPause.
 const (
 	lockPatience = time.Second
 	lockPause    = 10 * time.Millisecond
@@ -34,7 +34,9 @@ func (d *daemon) settle() (err error) {
 		d.record(phaseUp)
 		return nil
 	}
-	d.home, err = fsstate.LockHome(d.homePath())
+	if d.home, err = fsstate.LockHome(d.homePath()); errors.Is(err, fsstate.ErrLocked) {
+		reaper.Settle()
+	}
 	for end := time.Now().Add(lockPatience); errors.Is(err, fsstate.ErrLocked) && time.Now().Before(end); {
 		time.Sleep(lockPause)
 		d.home, err = fsstate.LockHome(d.homePath())

@@ -14,37 +14,63 @@ type Census struct {
 	dirs           map[string][]int
 }
 
-// settleTime is how long a process may take from its birth until it executes its program.
-const settleTime = time.Second
+// settleTime is how long a process may take from its birth until it executes its program. It takes seconds where
+// there are many for each processor, and as long as the disk where that has to be read.
+const settleTime = 30 * time.Second
 
-// Settle waits, once, for what a daemon that was killed had just forked. Until such a process executes its
-// program it can be told from the daemon only by its pid: it has neither a session nor a working directory of
-// its own yet.
-func (c *Census) Settle() {
-	c.settled.Do(func() {
-		for end := time.Now().Add(settleTime); unborn() && time.Now().Before(end); {
+// Settle waits for what a daemon that was killed had just forked. Until such a process executes its program it
+// can be told from the daemon only by having no threads: it has neither a session nor a working directory of its own
+// yet.
+func Settle() {
+	us, err := likeness(os.Getpid())
+	if err != nil {
+		return // there is no /proc
+	}
+	end := time.Now().Add(settleTime)
+	for _, pid := range pids() {
+		for us.unborn(pid) && time.Now().Before(end) {
 			time.Sleep(time.Millisecond)
 		}
-	})
+	}
 }
 
-// unborn tells whether there is a process that looks like us, and is not: nobody else has our root.
-func unborn() bool {
-	self, err := os.ReadFile("/proc/self/cmdline")
-	if err != nil || len(self) == 0 {
+// Settle is Settle, once.
+func (c *Census) Settle() { c.settled.Do(Settle) }
+
+// A looks is by what a daemon is known: a new one has the program or the command line of the one before, unless both
+// were replaced.
+type looks struct {
+	program os.FileInfo
+	cmdline []byte
+}
+
+func likeness(pid int) (l looks, err error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	if l.cmdline, err = os.ReadFile(dir + "/cmdline"); err == nil {
+		l.program, err = os.Stat(dir + "/exe")
+	}
+	return l, err
+}
+
+// unborn tells whether a process looks like us, and has a single thread: no daemon can live with that.
+func (us looks) unborn(pid int) bool {
+	p, err := Look(pid)
+	if err != nil || p.Threads != 1 || p.Zombie || pid == os.Getpid() {
 		return false
 	}
-	list, _ := os.ReadDir("/proc")
-	for _, e := range list {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if other, err := os.ReadFile("/proc/" + e.Name() + "/cmdline"); err == nil && bytes.Equal(self, other) {
-			return true
+	it, err := likeness(pid)
+	return err == nil && (os.SameFile(us.program, it.program) || bytes.Equal(us.cmdline, it.cmdline))
+}
+
+// pids are those of all processes.
+func pids() (list []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			list = append(list, pid)
 		}
 	}
-	return false
+	return list
 }
 
 // Within returns the processes whose working directory is the one given, by its path without symbolic links.
@@ -56,13 +82,8 @@ func (c *Census) Within(dir string) []int {
 
 func (c *Census) take() {
 	c.dirs = make(map[string][]int)
-	list, _ := os.ReadDir("/proc")
-	for _, e := range list {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if dir, err := os.Readlink("/proc/" + e.Name() + "/cwd"); err == nil {
+	for _, pid := range pids() {
+		if dir, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd"); err == nil && pid != os.Getpid() {
 			c.dirs[dir] = append(c.dirs[dir], pid)
 		}
 	}

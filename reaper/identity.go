@@ -28,6 +28,7 @@ func World() string {
 // process of its world.
 type Process struct {
 	Pid, Parent, Session int
+	Threads              int
 	Start                uint64 // in ticks of 10 ms since the boot
 	Zombie               bool
 	Status               unix.WaitStatus // of a zombie, where this process may know
@@ -56,17 +57,18 @@ func StartTime(pid int) (uint64, error) {
 
 // parseStat reads /proc/PID/stat, proc(5). The name in parentheses can hold anything.
 func parseStat(pid int, stat []byte) (Process, error) {
-	const state, parent, session, start, status = 0, 1, 3, 19, 49 // fields after the name
+	const state, parent, session, threads, start, status = 0, 1, 3, 17, 19, 49 // fields after the name
 	i := bytes.LastIndexByte(stat, ')')
 	f := bytes.Fields(stat[i+1:])
 	if i < 0 || len(f) <= start {
 		return Process{}, fmt.Errorf("/proc/%d/stat is cut short", pid)
 	}
 	p := Process{Pid: pid, Zombie: f[state][0] == 'Z' || f[state][0] == 'X'}
-	var errs [3]error
+	var errs [4]error
 	p.Parent, errs[0] = strconv.Atoi(string(f[parent]))
 	p.Session, errs[1] = strconv.Atoi(string(f[session]))
-	p.Start, errs[2] = strconv.ParseUint(string(f[start]), 10, 64)
+	p.Threads, errs[2] = strconv.Atoi(string(f[threads]))
+	p.Start, errs[3] = strconv.ParseUint(string(f[start]), 10, 64)
 	if p.Zombie && len(f) > status {
 		n, _ := strconv.ParseUint(string(f[status]), 10, 32)
 		p.Status = unix.WaitStatus(n)

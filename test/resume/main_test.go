@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	rig.Apart(m, map[string]func([]string){"init": initHelper, "killat": killAt, "say": say})
+	rig.Apart(m, map[string]func([]string){"init": initHelper, "killat": killAt, "holdfork": holdFork, "say": say})
 }
 
 // initHelper mounts the /proc of new PID and mount namespaces and executes its arguments.
