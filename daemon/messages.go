@@ -16,27 +16,41 @@ type messages struct {
 	program string // the name that begins every line
 	queue   chan string
 	unsaid  atomic.Int64 // lines that were not dropped and are not written yet
+	over    chan struct{}
 	ended   chan struct{}
 }
 
 const messageQueue = 1024
 
 func newMessages(program string, fd int) *messages {
-	m := &messages{program: program, queue: make(chan string, messageQueue), ended: make(chan struct{})}
+	m := &messages{program: program, queue: make(chan string, messageQueue), over: make(chan struct{}), ended: make(chan struct{})}
 	go m.write(fd)
 	return m
 }
 
+// write writes what is queued until it is over and nothing is queued.
 func (m *messages) write(fd int) {
 	defer close(m.ended)
-	for line := range m.queue {
-		// One write a line, so that lines of several writers do not mix. A line that cannot be written
-		// has nowhere else to go.
-		for unix.EAGAIN == write(fd, line) {
-			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+	for {
+		select {
+		case line := <-m.queue:
+			m.put(fd, line)
+			continue
+		case <-m.over:
 		}
-		m.unsaid.Add(-1)
+		if len(m.queue) == 0 {
+			return
+		}
 	}
+}
+
+// put writes a line at once, so that lines of several writers do not mix. One that cannot be written has nowhere else
+// to go.
+func (m *messages) put(fd int, line string) {
+	for unix.EAGAIN == write(fd, line) {
+		unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+	}
+	m.unsaid.Add(-1)
 }
 
 func write(fd int, line string) error {
@@ -94,9 +108,9 @@ func (m *messages) flush(patience time.Duration) {
 	}
 }
 
-// close writes what is queued, but waits only for so long.
+// close writes what is queued, but waits only for so long. What somebody still has to say then is lost.
 func (m *messages) close(patience time.Duration) {
-	close(m.queue)
+	close(m.over)
 	select {
 	case <-m.ended:
 	case <-time.After(patience):

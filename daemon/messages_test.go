@@ -182,3 +182,13 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 }
+
+// TestMessagesTooLate: who has something to say when everything has ended says it to nobody.
+func TestMessagesTooLate(t *testing.T) {
+	_, w := outlet(t)
+	m := newMessages("upkeep", w)
+	m.close(patience)
+	for range 2 * messageQueue {
+		m.warn("", "too late")
+	}
+}

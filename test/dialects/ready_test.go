@@ -147,9 +147,9 @@ func TestS6NeverReady(t *testing.T) {
 		if said := v.s6svstat(); said != "up (pid P) N seconds" {
 			t.Errorf("s6-svstat says %q", said)
 		}
-		out, code := harness.Run(t, harness.Need(t, "s6-svwait")[0], "-U", "-t", "100", v.dir)
+		out, code := harness.Run(t, harness.Need(t, "s6-svwait")[0], "-U", "-t", "3000", v.dir)
 		if code != 99 {
-			t.Errorf("s6-svwait -U -t 100: exit code %d, %s", code, out)
+			t.Errorf("s6-svwait -U -t 3000: exit code %d, %s", code, out)
 		}
 	})
 }

@@ -251,7 +251,7 @@ func TestThousandLetters(t *testing.T) {
 		s, _ := rig.StatusOf(join(web, "supervise"))
 		return !s.Paused && rig.ProcState(pid) == "S"
 	})
-	letters(strings.Repeat("ud", 500))
+	letters(strings.Repeat("ud", 100)) // of which each is a start
 	rig.Down(t, web)
 	letters(strings.Repeat("du", 500))
 	answers(t, web)

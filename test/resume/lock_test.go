@@ -47,7 +47,11 @@ func opens(t *testing.T, path string) func() {
 	return func() {
 		t.Helper()
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(p, int(harness.Patience.Milliseconds())); n != 1 {
+		n, err := unix.Poll(p, int(harness.Patience.Milliseconds()))
+		for err == unix.EINTR {
+			n, err = unix.Poll(p, int(harness.Patience.Milliseconds()))
+		}
+		if n != 1 {
 			t.Fatalf("waited in vain until %s is opened: %v", path, err)
 		}
 		var one [unix.SizeofInotifyEvent]byte

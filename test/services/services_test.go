@@ -105,10 +105,8 @@ func (r root) pid(name string) int {
 // kill kills the service's process and waits until another one has taken its place.
 func (r root) kill(t *testing.T, name string) {
 	t.Helper()
-	old := r.pid(name)
-	if old == 0 {
-		t.Fatalf("%s is down", name)
-	}
+	old := 0
+	harness.Eventually(t, name+" is up", func() bool { old = r.pid(name); return old != 0 })
 	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 		t.Fatalf("kill %s, pid %d: %v", name, old, err)
 	}
