@@ -18,8 +18,9 @@ import (
 // multilog logs its standard input as a script says, until the end of that, or until a TERM. ALRM finishes
 // the current log files; HUP, of which daemontools' multilog dies, opens the files by their names again.
 func multilog(c *call) int {
-	// The kernel gives the first thread the signals. So when a read or a poll of this thread returns,
-	// every signal has been caught that was sent before.
+	// The kernel gives the first thread the signals. So when a read or a poll of this thread returns, every signal has
+	// been caught that was sent before; but for one that another thread, which had one of its own just then, has got
+	// and got no processor. What is read all the same is logged.
 	runtime.LockOSThread()
 	// Nothing that takes time comes before: until then a TERM kills.
 	var s logSignals

@@ -14,7 +14,7 @@ import (
 )
 
 // patience only ends a test that has failed already.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // outlet returns the reading end of a pipe, and its writing end as messages have it.
 func outlet(t *testing.T) (*os.File, int) {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience only ends a test that has failed already.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // children is the one reaper of the process, whatever supervises.
 var children reaper.Reaper

@@ -191,7 +191,7 @@ func TestLettersWhileStarting(t *testing.T) {
 		{"do", func(s State) bool { return s.Phase == Down && s.Want == fsstate.WantOnce }, 0, 1, false},
 		{"cp", func(s State) bool { return s.Paused }, 'u', 1, true},
 		{"p c d o", func(s State) bool { return s.Phase == Down && s.Want == fsstate.WantOnce }, 0, 1, false},
-		{"d u", func(s State) bool { return s.Phase == Waiting }, 'u', 1, false},
+		{"d u", func(s State) bool { return s.Phase == Waiting || s.Phase == Up }, 'u', 1, false}, // Up once more, if it took so long
 		{"xk", func(s State) bool { return s.Phase == Gone }, 'u', 1, false},
 	} {
 		t.Run(test.batches, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestLettersWhileStarting(t *testing.T) {
 			if b[17] != test.want {
 				t.Errorf("status is %s, want %q", describe(b), test.want)
 			}
-			if i := g.info(); *i.Starts != test.starts {
+			if i := g.info(); *i.Starts != test.starts && (test.batches != "d u" || *i.Starts < test.starts) {
 				t.Errorf("%d starts, want %d", *i.Starts, test.starts)
 			}
 			if test.stopped {
@@ -338,6 +338,9 @@ func TestFailureToStart(t *testing.T) {
 	h := newHouse(t)
 	g := h.guest("web", sleeper)
 	os.Remove(g.file("run"))
+	h.do(func() { // however long it takes to look, it has just been taken up
+		g.s.events.Taken = func() { g.taken = true; g.s.takenUp = g.s.takenUp.Add(time.Hour) }
+	})
 	g.begin()
 	g.until(Waiting)
 	if said := h.heard(); said != nil {
@@ -430,12 +433,13 @@ func TestOneStartASecond(t *testing.T) {
 	g.says("start")
 	g.until(Waiting)
 	var first, second time.Time
-	h.do(func() { first = g.s.started })
+	starts := 0
+	h.do(func() { first, starts = g.s.started, g.s.starts })
 	if i := g.info(); !strings.HasPrefix(i.Cause, "lived too short") || *i.Code != 3 {
 		t.Errorf("resume is %+v", i)
 	}
 	g.says("start")
-	h.until("it has died again", func() bool { return g.s.starts == 2 && g.s.state.Phase == Waiting })
+	h.until("it has died again", func() bool { return g.s.starts > starts && g.s.state.Phase == Waiting })
 	if h.do(func() { second = g.s.started }); second.Sub(first) < time.Second {
 		t.Errorf("started again after %v", second.Sub(first))
 	}

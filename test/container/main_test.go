@@ -24,7 +24,7 @@ import (
 const soon = 7 * time.Second
 
 // patience bounds every wait, as harness.Patience does, for what takes an engine longer.
-const patience = 4 * harness.Patience
+const patience = 2 * harness.Patience
 
 // parallel is how many tests run at once. They wait most of the time, but an engine is a crowd by itself.
 const parallel = "4"

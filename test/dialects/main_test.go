@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
+	// The services are this program, and with the race detector each would wait for a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	// How long sv waits where no -w says so, which is to end only a test that has failed already.
+	os.Setenv("SVWAIT", "30")
 	// Tests mostly wait for a second to pass, so they don't need a core each.
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })

@@ -181,7 +181,7 @@ func TestRunitCheck(t *testing.T) {
 			_, code := harness.Run(t, harness.Bin(t, "svup"), v.dir)
 			return code
 		}
-		see := []string{sv(1, "-w", "1", "start"), fmt.Sprint(svup()), sv(1, "-w", "1", "check")}
+		see := []string{sv(1, "-w", "5", "start"), fmt.Sprint(svup()), sv(1, "-w", "5", "check")}
 		if err := os.WriteFile(v.path("good"), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -267,8 +267,8 @@ func TestSvWords(t *testing.T) {
 			{v, "try-restart", "0 ok: down: DIR: Ns, normally up", ""},
 			{v, "start", "0 ok: " + up, "start"},
 			{v, "reload", "0 ok: " + up, "HUP"},
-			{hard, "-w 1 stop", "1 timeout: " + up + ", want down, got TERM", ""},
-			{hard, "-w 1 force-stop", "1 kill: " + up + ", want down, got TERM", ""},
+			{hard, "-w 5 stop", "1 timeout: " + up + ", want down, got TERM", ""},
+			{hard, "-w 5 force-stop", "1 kill: " + up + ", want down, got TERM", ""},
 		} {
 			got := strings.TrimRight(sv(step.who, step.words), "\n")
 			got = strings.TrimPrefix(got, step.words+": ")
@@ -311,7 +311,7 @@ func TestSvLeaves(t *testing.T) {
 			heard += "TERM\nstart\n"
 			web.await("heard", heard)
 		}
-		if got, want := sv(hard, "-w", "1", "force-shutdown"), "1 kill: run: DIR: (pid P) Ns, want down, got TERM"; got != want {
+		if got, want := sv(hard, "-w", "5", "force-shutdown"), "1 kill: run: DIR: (pid P) Ns, want down, got TERM"; got != want {
 			t.Errorf("sv force-shutdown says %q, want %q", got, want)
 		}
 		hard.await("heard", "start\nTERM\nstart\n")

@@ -112,8 +112,8 @@ func TestS6FinishFails(t *testing.T) {
 func TestS6Killed(t *testing.T) {
 	both(t, s6, func(t *testing.T, s *stage) {
 		run := server(t, "ends=none")
-		down := s.service("down", run, "timeout-kill", "200\n")
-		again := s.service("again", run, "timeout-kill", "1000\n", "max-death-tally", "10")
+		down := s.service("down", run, "timeout-kill", "3000\n")
+		again := s.service("again", run, "timeout-kill", "3000\n", "max-death-tally", "10")
 		term := s.service("term", run, "timeout-kill", "1\n")
 		services := []*service{down, again, term}
 		s.open()

@@ -17,7 +17,7 @@ import (
 )
 
 // Patience bounds every wait. It is long because it only ends a test that has failed already.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Skip skips the test with a reason; where UPKEEP_TEST_ALL is set, a skip is a failure.
 func Skip(t testing.TB, format string, args ...any) {
