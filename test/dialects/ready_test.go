@@ -200,7 +200,9 @@ func TestS6Wait(t *testing.T) {
 				t.Errorf("%q: exit code %d, %s", p.Args, code, p.Output())
 			}
 		}
-		harness.Eventually(t, "there is a directory event", func() bool { return exists(v.path("event")) })
+		harness.Eventually(t, "there are a directory event and a status", func() bool {
+			return exists(v.path("event")) && exists(v.path("supervise/status"))
+		})
 		svc := harness.Need(t, "s6-svc")[0]
 		up := v.waiter("s6-svwait", "-u", v.dir)
 		ends(v.waiter("s6-svlisten1", "-u", v.dir, svc, "-u", v.dir))
