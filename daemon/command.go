@@ -8,6 +8,7 @@ import (
 
 	"upkeep/fsstate"
 	"upkeep/reaper"
+	"upkeep/supervisor"
 )
 
 // A command is the main command: its end ends everything, and its exit code is the daemon's.
@@ -26,12 +27,32 @@ func (d *daemon) startCommand() {
 	}
 	c := &command{d: d, running: true}
 	d.command = c
-	if c.resume() {
-		return
+	lane := d.host.Pool.NewLane()
+	last, starting := c.before()
+	switch {
+	case c.takeOver(last):
+	case starting != 0:
+		lane.Do(func() {
+			p := c.find(starting)
+			d.mail.post(func() {
+				if c.takeOver(p) {
+					c.begun()
+				} else {
+					c.start(lane)
+				}
+			})
+		})
+	default:
+		c.start(lane)
 	}
-	d.host.Pool.NewLane().DoQuickStart(func() {
+}
+
+func (c *command) start(lane *supervisor.Lane) {
+	d := c.d
+	lane.DoQuickStart(func() {
 		path, err := findProgram(d.Command[0])
 		if err == nil {
+			c.write(fsstate.Info{World: d.host.World, Phase: phaseStarting, After: reaper.Tick()})
 			err = d.host.Reaper.Start(reaper.Spec{
 				Path: path, Args: d.Command, Env: d.host.Env, Stdin: unix.Stdin, Stdout: unix.Stdout, Stderr: unix.Stderr,
 				// On a terminal the command gets it, with ^C and ^Z; we are in the background then.
@@ -44,21 +65,45 @@ func (d *daemon) startCommand() {
 	})
 }
 
-// resume goes on with the command that an earlier upkeep has started, if it still runs or its end is known.
-func (c *command) resume() bool {
-	d := c.d
-	var p reaper.Process
+// before is the process of the command that an earlier upkeep has started, and the tick before it was started if it
+// has not said which that is.
+func (c *command) before() (p reaper.Process, starting uint64) {
+	if c.d.handed != nil && c.d.handed.command.Pid != 0 {
+		return c.d.handed.command, 0
+	}
+	i, err := c.last()
 	switch {
-	case d.handed != nil:
-		p = d.handed.command
-	default:
-		if i, err := c.last(); err == nil && d.ours(i) {
-			p = reaper.Process{Pid: i.Pid, Start: i.Start}
+	case err != nil || !c.d.ours(i):
+		return p, 0
+	case i.Phase == phaseStarting:
+		return p, i.After
+	}
+	return reaper.Process{Pid: i.Pid, Start: i.Start}, 0
+}
+
+// find looks for a command that was started at a tick or later, and not recorded: below a guard it is the guard's
+// child now, or it is ours, and leads a process group, but no session as services do.
+func (c *command) find(after uint64) reaper.Process {
+	c.d.host.Census.Settle()
+	session, _ := unix.Getsid(0)
+	list := reaper.Children(os.Getpid())
+	if os.Getenv(guardVar) != "" {
+		list = append(list, reaper.Children(os.Getppid())...)
+	}
+	for _, p := range list {
+		if p.Group == p.Pid && p.Session == session && p.Start >= after && !p.Zombie && !c.d.host.Reaper.Has(p.Pid) {
+			return p
 		}
 	}
+	return reaper.Process{}
+}
+
+// takeOver goes on with a process of an earlier upkeep, if it still runs or its end is known.
+func (c *command) takeOver(p reaper.Process) bool {
 	if p.Pid == 0 {
 		return false
 	}
+	d := c.d
 	watch, alive := d.host.Reaper.TakeOver(p.Pid, p.Start, c)
 	if !alive {
 		return false
@@ -76,17 +121,30 @@ func (c *command) resume() bool {
 func (c *command) record(phase string) {
 	d := c.d
 	i := fsstate.Info{World: d.host.World, Pid: c.pid, Phase: phase, Start: d.host.Reaper.StartTime(c.pid)}
-	d.scan.lane.Do(func() {
-		var err error
-		if kept := os.Getenv(guardVar); kept != "" {
-			err = os.WriteFile(kept, i.Append(nil), 0o600)
-		} else {
-			err = d.home.Write(fsstate.HomeCommand, i.Append(nil))
-		}
-		if err != nil {
-			d.messages.warn("", "%v; after a crash the command would be started a second time", err)
-		}
-	})
+	d.scan.lane.Do(func() { c.write(i) })
+}
+
+func (c *command) write(i fsstate.Info) {
+	var err error
+	if kept := os.Getenv(guardVar); kept != "" {
+		err = overwrite(kept, i.Append(nil))
+	} else {
+		err = c.d.home.Write(fsstate.HomeCommand, i.Append(nil))
+	}
+	if err != nil {
+		c.d.messages.warn("", "%v; after a crash the command would be started a second time", err)
+	}
+}
+
+// overwrite writes a line over what a file holds, at once: whenever this process is killed, one of them is there.
+func overwrite(path string, line []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.Write(line)
+	return err
 }
 
 // last is what was recorded last: the guard's memory is better than a root's, which there may not be.
@@ -146,11 +204,15 @@ func findProgram(name string) (string, error) {
 func (c *command) Started(pid int) {
 	c.d.mail.post(func() {
 		c.pid = pid
-		c.record(phaseUp)
-		if c.ending {
-			c.end()
-		}
+		c.begun()
 	})
+}
+
+func (c *command) begun() {
+	c.record(phaseUp)
+	if c.ending {
+		c.end()
+	}
 }
 
 func (c *command) Exited(e reaper.Exit) {

@@ -69,8 +69,9 @@ func isAlive(i fsstate.Info) bool {
 
 // What a daemon records of itself.
 const (
-	phaseUp   = "up"
-	phaseGone = "gone"
+	phaseStarting = "starting"
+	phaseUp       = "up"
+	phaseGone     = "gone"
 )
 
 // record tells whoever comes after us how we are.

@@ -25,7 +25,7 @@ func (r *Reaper) SignalOrphans(sig unix.Signal, spared map[int]bool) (pids []int
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sure = true
-	for _, pid := range childPids() {
+	for _, pid := range childPids("self") {
 		switch {
 		case r.children[pid] != nil || spared[pid]:
 		case sig != unix.SIGKILL && r.mayBeForked(pid):
@@ -49,15 +49,25 @@ func (r *Reaper) mayBeForked(pid int) bool {
 	return err != nil || p.Start >= r.forking && Tick() < p.Start+forkTicks
 }
 
-// childPids lists the children of every thread of this process: a child belongs to the thread that
+// Children are those of a process, as far as they can be looked at.
+func Children(parent int) (list []Process) {
+	for _, pid := range childPids(strconv.Itoa(parent)) {
+		if p, err := Look(pid); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// childPids lists the children of every thread of a process: a child belongs to the thread that
 // forked or inherited it.
-func childPids() (pids []int) {
-	threads, err := os.ReadDir("/proc/self/task")
+func childPids(parent string) (pids []int) {
+	threads, err := os.ReadDir("/proc/" + parent + "/task")
 	if err != nil {
 		return nil
 	}
 	for _, t := range threads {
-		list, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
+		list, err := os.ReadFile("/proc/" + parent + "/task/" + t.Name() + "/children")
 		if err != nil {
 			continue
 		}

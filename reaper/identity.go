@@ -27,11 +27,11 @@ func World() string {
 // A Process is what /proc/PID/stat says of one. Together with its pid, Start tells it from every other
 // process of its world.
 type Process struct {
-	Pid, Parent, Session int
-	Threads              int
-	Start                uint64 // in ticks of 10 ms since the boot
-	Zombie               bool
-	Status               unix.WaitStatus // of a zombie, where this process may know
+	Pid, Parent, Group, Session int
+	Threads                     int
+	Start                       uint64 // in ticks of 10 ms since the boot
+	Zombie                      bool
+	Status                      unix.WaitStatus // of a zombie, where this process may know
 }
 
 // Look reads what is known of a process.
@@ -57,15 +57,16 @@ func StartTime(pid int) (uint64, error) {
 
 // parseStat reads /proc/PID/stat, proc(5). The name in parentheses can hold anything.
 func parseStat(pid int, stat []byte) (Process, error) {
-	const state, parent, session, threads, start, status = 0, 1, 3, 17, 19, 49 // fields after the name
+	const state, parent, group, session, threads, start, status = 0, 1, 2, 3, 17, 19, 49 // fields after the name
 	i := bytes.LastIndexByte(stat, ')')
 	f := bytes.Fields(stat[i+1:])
 	if i < 0 || len(f) <= start {
 		return Process{}, fmt.Errorf("/proc/%d/stat is cut short", pid)
 	}
 	p := Process{Pid: pid, Zombie: f[state][0] == 'Z' || f[state][0] == 'X'}
-	var errs [4]error
+	var errs [5]error
 	p.Parent, errs[0] = strconv.Atoi(string(f[parent]))
+	p.Group, errs[4] = strconv.Atoi(string(f[group]))
 	p.Session, errs[1] = strconv.Atoi(string(f[session]))
 	p.Threads, errs[2] = strconv.Atoi(string(f[threads]))
 	p.Start, errs[3] = strconv.ParseUint(string(f[start]), 10, 64)

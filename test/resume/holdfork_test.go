@@ -6,87 +6,97 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"upkeep/fsstate"
 	"upkeep/test/hardtimes/rig"
 	"upkeep/test/harness"
 )
 
-// holdFork executes a program and kills it when it has forked. What it has forked stays as it was born until there is
-// a file of the name given.
+// holdFork executes a program, and kills the process below it that forks for the n-th time, counted over all of them.
+// What that has forked stays as it was born until there is a file of the name given.
 func holdFork(args []string) {
 	runtime.LockOSThread() // it alone may trace
-	release := args[0]
-	cmd := exec.Command(args[1], args[2:]...)
+	h := holder{nth: atoi(args[0]), goes: make(map[int]bool)}
+	cmd := exec.Command(args[2], args[3:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, args, err)
 		os.Exit(99)
 	}
-	h := holder{leader: cmd.Process.Pid, threads: map[int]bool{cmd.Process.Pid: true}}
-	for h.waits() {
+	h.goes[cmd.Process.Pid] = true
+	for held := true; h.goOn(); {
+		if _, err := os.Stat(args[1]); held && err == nil {
+			held = unix.PtraceDetach(h.born) != nil
+		}
 	}
-	fmt.Fprintln(os.Stderr, "killed")
-	for _, err := os.Stat(release); err != nil; _, err = os.Stat(release) {
-		time.Sleep(time.Millisecond)
-	}
-	unix.PtraceDetach(h.born)
 }
 
-// A holder traces a process until it is dead, and what that has forked until it is born.
+// A holder traces processes.
 type holder struct {
-	leader, born int
-	threads      map[int]bool // true for those that go on
+	nth, forks   int
+	victim, born int
+	goes         map[int]bool // what is traced: false while nobody has said what it is
 }
 
-// waits waits for the next news, and returns false if the process is dead.
-func (h *holder) waits() bool {
+// goOn deals with what has happened, if anything has, and returns false if nobody is left.
+func (h *holder) goOn() bool {
 	var ws unix.WaitStatus
-	pid, err := unix.Wait4(-1, &ws, unix.WALL, nil)
-	if err == unix.EINTR {
-		return true
+	pid, err := unix.Wait4(-1, &ws, unix.WALL|unix.WNOHANG, nil)
+	switch {
+	case err == unix.ECHILD:
+		return false
+	case err != nil || pid == 0:
+		time.Sleep(time.Millisecond)
+	case ws.Stopped():
+		h.stopped(pid, ws)
+	case pid == h.victim:
+		fmt.Fprintln(os.Stderr, "killed")
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "wait4:", err)
-		os.Exit(99)
-	}
-	if !ws.Stopped() {
-		return pid != h.leader
-	}
-	switch news, _ := unix.PtraceGetEventMsg(pid); ws.TrapCause() {
+	return true
+}
+
+func (h *holder) stopped(pid int, ws unix.WaitStatus) {
+	msg, _ := unix.PtraceGetEventMsg(pid)
+	switch news := int(msg); ws.TrapCause() {
 	case unix.PTRACE_EVENT_VFORK:
-		h.born = int(news)
-		unix.Kill(h.leader, unix.SIGKILL)
-		return true
+		if h.forks++; h.forks == h.nth {
+			status := read(fmt.Sprintf("/proc/%d/status", pid))
+			_, group, _ := strings.Cut(status, "\nTgid:")
+			fmt.Sscan(group, &h.victim)
+			h.born = news
+			unix.Kill(h.victim, unix.SIGKILL)
+			return
+		}
+		h.begins(news)
 	case unix.PTRACE_EVENT_CLONE:
-		if thread := int(news); h.threads[thread] == false {
-			if _, stopped := h.threads[thread]; stopped {
-				unix.PtraceCont(thread, 0)
-			}
-			h.threads[thread] = true
-		}
+		h.begins(news)
 	}
-	if !h.threads[pid] { // nobody has said yet what it is
-		h.threads[pid] = false
-		return true
-	}
-	pass := 0
-	switch sig := ws.StopSignal(); sig {
-	case unix.SIGSTOP:
-	case unix.SIGTRAP:
-		if ws.TrapCause() == 0 { // it has been executed
-			unix.PtraceSetOptions(pid, unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACEVFORK)
-		}
-	default:
+	pass, sig := 0, ws.StopSignal()
+	switch {
+	case !h.goes[pid]:
+		h.goes[pid] = false
+		return
+	case sig == unix.SIGTRAP && ws.TrapCause() == 0: // it has been executed
+		unix.PtraceSetOptions(pid, unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACEVFORK)
+	case sig != unix.SIGSTOP && sig != unix.SIGTRAP:
 		pass = int(sig)
 	}
 	unix.PtraceCont(pid, pass)
-	return true
+}
+
+// begins lets a new thread or process go on, as soon as it has stopped.
+func (h *holder) begins(pid int) {
+	if _, stopped := h.goes[pid]; stopped {
+		unix.PtraceCont(pid, 0)
+	}
+	h.goes[pid] = true
 }
 
 // TestBornAtTheEnd: what a daemon has forked right before it was killed is the service, however long it takes until it
@@ -104,7 +114,7 @@ func TestBornAtTheEnd(t *testing.T) {
 			h := newHouse(t, test.options...)
 			s := h.service("web", long, test.files...)
 			release := filepath.Join(h.top, "release")
-			h.open(rig.Helper(t, "holdfork", release)...)
+			h.open(rig.Helper(t, "holdfork", "1", release)...)
 			h.EventuallySays("killed")
 			h.options = append(h.options, "--prune")
 			h.open()
@@ -120,5 +130,26 @@ func TestBornAtTheEnd(t *testing.T) {
 			}
 			h.ends(0)
 		})
+	}
+}
+
+// TestCommandBornAtTheEnd: the same for the main command below a guard.
+func TestCommandBornAtTheEnd(t *testing.T) {
+	h := newHouse(t, "--guard")
+	said, release := filepath.Join(h.top, "said"), filepath.Join(h.top, "release")
+	h.command = []string{"/bin/sh", "-c", "echo $$ >>" + said + "; trap 'exit 9' TERM; while :; do sleep 0.02; done"}
+	h.open(rig.Helper(t, "holdfork", "2", release)...) // the daemon is the first that is forked
+	h.EventuallySays("killed")
+	time.Sleep(3 * time.Second) // as above
+	harness.WriteFile(t, release, "", 0o644)
+	harness.Eventually(t, "the command is recorded", func() bool {
+		i, err := fsstate.ParseInfo([]byte(read(filepath.Join(h.root, ".upkeep", "status"))))
+		return err == nil && i.Phase == "up" && read(said) != ""
+	})
+	h.listens()
+	ctlSays(t, h, "stop")
+	h.Wait()
+	if n := strings.Count(read(said), "\n"); n != 1 {
+		t.Errorf("the command was started %d times", n)
 	}
 }

@@ -301,14 +301,18 @@ func TestNeverTwice(t *testing.T) {
 }
 
 // working is how many processes work in a directory.
-func working(dir string) (n int) {
+func working(dir string) int { return len(workers(dir)) }
+
+// workers are the processes that work in a directory.
+func workers(dir string) (pids []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, p := range procs {
-		if at, err := os.Readlink(p); err == nil && at == dir && rig.Alive(atoi(filepath.Base(filepath.Dir(p)))) {
-			n++
+		pid := atoi(filepath.Base(filepath.Dir(p)))
+		if at, err := os.Readlink(p); err == nil && at == dir && rig.Alive(pid) {
+			pids = append(pids, pid)
 		}
 	}
-	return n
+	return pids
 }
 
 // TestMainCommand: the main command goes on, and its end is the daemon's.

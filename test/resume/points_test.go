@@ -72,6 +72,16 @@ func (h *house) suffer(n int) (calls int) {
 	return calls
 }
 
+// explain says how it is.
+func (s *service) explain() string {
+	st, _ := rig.StatusOf(s.super())
+	text := fmt.Sprintf("%s: status %+v, resume %s", s.dir, st, read(s.super()+"/resume"))
+	for _, pid := range workers(s.dir) {
+		text += read(fmt.Sprintf("/proc/%d/stat", pid))
+	}
+	return text
+}
+
 // signal sends a signal to the daemon, which is not our child, if there is one.
 func (h *house) signal(sig syscall.Signal) {
 	i, err := fsstate.ParseInfo([]byte(read(filepath.Join(h.root, ".upkeep", "status"))))
@@ -85,6 +95,11 @@ func (h *house) recovers() {
 	h.t.Helper()
 	s := &service{h.t, h, filepath.Join(h.root, "web")}
 	log := &service{h.t, h, filepath.Join(s.dir, "log")}
+	defer func() {
+		if h.t.Failed() {
+			h.t.Logf("%s%s%s", s.explain(), log.explain(), h.Output())
+		}
+	}()
 	h.open()
 	s.supervised()
 	s.tell("u")
