@@ -57,16 +57,21 @@ func (h *Host) socket(id fsstate.ID, name string) (fd int, err error) {
 	return fd, nil
 }
 
-// bindPatience is how long a child that an upkeep which was killed has just forked may have its descriptors.
+// bindPatience is how long an upkeep that was killed may have its descriptors still, beside a child that it has just
+// forked.
 const bindPatience = 200 * time.Millisecond
 
 func bind(fd int, name string) error {
-	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
-		err := unix.Bind(fd, &unix.SockaddrUnix{Name: name})
-		if err != unix.EADDRINUSE || time.Since(begun) > bindPatience {
-			return err
-		}
+	address := &unix.SockaddrUnix{Name: name}
+	err := unix.Bind(fd, address)
+	if err != unix.EADDRINUSE {
+		return err
 	}
+	reaper.Settle()
+	for begun := time.Now(); err == unix.EADDRINUSE && time.Since(begun) < bindPatience; time.Sleep(time.Millisecond) {
+		err = unix.Bind(fd, address)
+	}
+	return err
 }
 
 func (r *record) closeSocket(h *Host) {
