@@ -69,9 +69,7 @@ func (c *container) serves(p place) {
 		return
 	}
 	web := p.state + "/web"
-	if out := c.upkeep("svstat", web); !strings.Contains(out, ": up (pid ") {
-		c.t.Errorf("svstat: %s", out)
-	}
+	eventually(c.t, "svstat says that it is up", func() bool { return strings.Contains(c.upkeep("svstat", web), ": up (pid ") })
 	c.upkeep("svc", "-t", web)
 	says(c.t, c, "web TERM", 1)
 	says(c.t, c, "web up", 2)
@@ -126,9 +124,7 @@ func TestSharedPids(t *testing.T) {
 	c.stop(soon, 0)
 	says(t, c, "web TERM", 1)
 	// Nothing of the container is left, and the stranger hears of the first signal that is for it.
-	if left := processes(); left != before {
-		t.Errorf("before there were\n%s\nand afterwards\n%s", before, left)
-	}
+	eventually(t, "there are the same processes as before", func() bool { return processes() == before })
 	stranger.kill("USR2")
 	says(t, stranger, "SIGUSR2", 1)
 	stranger.kill("TERM")

@@ -202,9 +202,9 @@ func TestFewProcesses(t *testing.T) {
 	start := func(limit string) *harness.Process {
 		procs := join(pidsGroup(t, limit), "cgroup.procs")
 		return harness.Start(t, syscall.SIGTERM, exec.Command("sh", "-c", `echo 0 >"$0" && exec "$@"`, procs,
-			harness.Bin(t, "upkeep"), "--stop-timeout=1s", root, "--", "sh", "-c", bomb))
+			harness.Bin(t, "upkeep"), "--stop-timeout=20s", root, "--", "sh", "-c", bomb))
 	}
-	u := start("20")
+	u := start("32")
 	harness.Eventually(t, "the command runs", func() bool { _, err := os.Stat(up); return err == nil })
 	group := pidsDir(t, u.Process.Pid)
 	harness.Eventually(t, "the limit is reached", func() bool {
@@ -217,10 +217,11 @@ func TestFewProcesses(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, u.Output())
 	}
 
-	u = start("10")
-	if code := u.Wait(); code != 111 || !strings.HasPrefix(u.Output(), "upkeep: fatal: cannot start: pids.max leaves room for ") {
-		t.Errorf("exit code %d: %s", code, u.Output())
-	}
+	// On a busy machine the Go runtime itself may want a thread too many before upkeep can say so.
+	harness.Eventually(t, "it says why it cannot start", func() bool {
+		u = start("10")
+		return u.Wait() == 111 && strings.HasPrefix(u.Output(), "upkeep: fatal: cannot start: pids.max leaves room for ")
+	})
 }
 
 // pidsDir is the group of the pids controller that a process is in.

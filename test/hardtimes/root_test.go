@@ -62,7 +62,8 @@ func TestRootDeletedAndMadeAgain(t *testing.T) {
 	_, root, a, b := twoRoots(t)
 	u := rig.StartOn(t, root)
 	rig.Up(t, a)
-	remove(t, root)
+	// The daemon notices that a is gone and writes into the root while that is still being removed.
+	harness.Eventually(t, "the root is removed", func() bool { return os.RemoveAll(root) == nil })
 	u.EventuallySays("upkeep: ", root)
 	answers(t, a)
 	pid := rig.Up(t, a)

@@ -94,7 +94,7 @@ func (m *manager) line(want string) {
 func (m *manager) rest() (all []string) {
 	m.t.Helper()
 	for {
-		lines, err := m.next(time.Millisecond)
+		lines, err := m.next(time.Second)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return all
 		}

@@ -84,7 +84,8 @@ func testInheritance(t *testing.T, w world, remote bool) {
 	harness.Eventually(t, "all are up", func() bool {
 		ready = slices.DeleteFunc(descendants(d.Pid()), func(p process) bool { // a script keeps its name, run
 			exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.pid))
-			return filepath.Base(exe) != "cat"
+			now, _ := look(p.pid) // while it waits for its input no exec is under way
+			return filepath.Base(exe) != "cat" || now.state != "S"
 		})
 		return len(ready) == count
 	})

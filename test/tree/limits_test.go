@@ -26,6 +26,7 @@ while :; do
 done`
 
 const fill = `: >children
+: >all
 i=0
 while [ $i -lt 20 ]; do
 	sleep 1000000 &

@@ -17,7 +17,7 @@ func TestMany(t *testing.T) {
 	for i := range n {
 		dirs = append(dirs, h.service(fmt.Sprintf("s%03d", i), "exec sleep 1000000").dir)
 	}
-	h.open("--cgroup=auto")
+	h.open("--cgroup=auto", "--stop-timeout=60s")
 	var list []view
 	harness.Eventually(t, "all are up", func() bool {
 		list = views(t, dirs...)

@@ -34,6 +34,7 @@ func TestRename(t *testing.T) {
 	again.svc("d")
 	again.says("up", "leader", "escapee")
 	lives(t, pid, s.pid("escaped"))
+	os.Remove(filepath.Join(again.notes, "escaped"))
 	again.svc("u")
 	again.says("up", "leader", "escapee", "up")
 	s.svc("d")

@@ -17,7 +17,7 @@ func TestOff(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	s := h.service("web", leader, "notes/escapee", polite, "cgroup/pids.max", "1\n")
-	h.open("--cgroup=off")
+	h.open("--cgroup=off", "--stop-timeout=60s") // the escapee has time to say something
 	s.says("up")
 	if v := s.phase("up"); v.Cgroup != nil || v.Usage != nil {
 		t.Errorf("it has a group: %+v", v)
@@ -66,12 +66,13 @@ func TestAutoWithout(t *testing.T) {
 			needMounts(t)
 			s := h.service("web", leader, "notes/escapee", polite)
 			other := h.service("web2", "echo up >>said\nexec sleep 1000000")
-			h.Upkeep = h.launch(nil, rig.Helper(t, world))
+			h.Upkeep = h.launch(nil, rig.Helper(t, world), "--stop-timeout=60s")
 			s.says("up")
 			other.says("up")
 			if v := s.phase("up"); v.Cgroup != nil || v.Usage != nil {
 				t.Errorf("it has a group: %+v", v)
 			}
+			h.EventuallySays("no cgroups")
 			oneLine(t, h.Output(), "no cgroups")
 			h.ends(syscall.SIGTERM, slack)
 			s.says("up", "leader", "escapee")

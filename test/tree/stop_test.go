@@ -130,6 +130,9 @@ func (h *house) killed(t *testing.T, open func()) {
 	group := s.group()
 	old := []int{s.up(), s.pid("escaped"), calm.up(), rig.Up(t, filepath.Join(s.dir, "log"))}
 	t.Cleanup(func() { // before the groups are removed
+		if !t.Failed() {
+			return // they have ended, and their pids may be others' by now
+		}
 		for _, pid := range old {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}

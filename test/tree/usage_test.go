@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"upkeep/test/hardtimes/rig"
+	"upkeep/test/harness"
 )
 
 // TestUsage: svstat says what the whole tree uses.
@@ -20,7 +21,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal("no cpu time")
 	}
 	before := *v.Usage.CPU
-	s.await("using the processor", func(v view) bool { return *v.Usage.CPU > before })
+	s.await("using the processor", func(v view) bool { return v.Usage != nil && v.Usage.CPU != nil && *v.Usage.CPU > before })
 	s.tell("enough")
 	if len(v.Usage.Pressure) != 3 {
 		t.Errorf("pressure: %v", v.Usage.Pressure)
@@ -34,9 +35,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	for _, line := range []string{"tasks      3", "cpu time   "} {
-		if long := rig.Client(t, "svstat", "--long", s.dir); !has(long, line) {
-			t.Errorf("svstat --long has no line %q: %s", line, long)
-		}
+		harness.Eventually(t, "svstat --long has a line "+line, func() bool { return has(rig.Client(t, "svstat", "--long", s.dir), line) })
 	}
 	if v := views(t, never)[0]; v.Cgroup != nil || v.Usage != nil {
 		t.Errorf("a service that is not supervised has a group: %+v", v)

@@ -162,7 +162,7 @@ func TestNoGroupIsLeft(t *testing.T) {
 		"init": script("exec 2>&1", "mkdir /proc /sys", "mount -t proc proc /proc; mount -t devtmpfs dev /dev; mount -t sysfs sysfs /sys",
 			"mount -t cgroup2 cgroup2 /sys/fs/cgroup", "mkdir /sys/fs/cgroup/base; echo $$ >/sys/fs/cgroup/base/cgroup.procs",
 			"upkeep /service -- /main", "echo upkeep ended with $?", "cd /sys/fs/cgroup/base; find . -type d | sed 's/^/group /'", "poweroff -f"),
-		"main": script("until svstat /service/s | grep -q ' up '; do sleep 0.1; done",
+		"main": script("until svstat /service/s | grep -q ' up ' && svstat /service/s/log | grep -q ' up '; do sleep 0.1; done",
 			"cd /sys/fs/cgroup/base; find . -type d | sort | sed 's,/upkeep-[^/]*,,; s/^/in use: /'; exit 7"),
 		"service/s/run":     script("sleep 1000000 & exec sleep 1000000"),
 		"service/s/log/run": script("exec cat"),

@@ -88,7 +88,7 @@ var unitScenario = script(
 	"wait_for 'test $(members) = 4'", "echo members: $(members)",
 
 	"mkdir /service/.new; cp /mnt/sleeper /service/.new/run; mv /service/.new /service/new",
-	"systemctl reload upkeep; echo reload: $?", "show active ActiveState",
+	"systemctl reload upkeep; echo reload: $?", "wait_for 'systemctl show -p ActiveState upkeep | grep =active'", "show active ActiveState",
 	"wait_for 'systemctl show -p StatusText upkeep | grep \"3 up\"'", "show text StatusText",
 
 	"systemctl stop upkeep; echo stop: $?", "show active ActiveState; show result Result",

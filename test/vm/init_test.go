@@ -44,6 +44,10 @@ func TestEnd(t *testing.T) {
 				m.enter("now")
 			}
 			m.off(order.last)
+			if order.name == "QUIT" {
+				m.inOrder(order.says)
+				return // it gives a second, in which not everybody gets to speak on a busy machine
+			}
 			m.inOrder("a got TERM", order.says)
 			m.inOrder("b said: last words", "the log ends", order.says)
 		})

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a machine may take for anything. It only ends a test that has failed already.
-const patience = 3 * time.Minute
+const patience = 15 * time.Minute
 
 // A machine is one that QEMU makes up.
 type machine struct {
