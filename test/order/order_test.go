@@ -44,6 +44,11 @@ func (r root) start() *harness.Process {
 func (r root) tells(want string) {
 	r.t.Helper()
 	got := ""
+	defer func() {
+		if got != want {
+			r.t.Logf("they have written %s", got)
+		}
+	}()
 	harness.Eventually(r.t, "they have written "+want, func() bool {
 		text, _ := os.ReadFile(r.told)
 		got = strings.Join(strings.Fields(string(text)), " ")
