@@ -39,6 +39,9 @@ func (f fifo) read() string {
 	f.t.Helper()
 	buf := make([]byte, 4096)
 	n, err := syscall.Read(f.fd, buf)
+	if err == syscall.EAGAIN { // somebody has it open for writing, and has not written yet
+		return ""
+	}
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -112,6 +112,7 @@ func TestBornAtTheEnd(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHouse(t, test.options...)
+			h.own() // or other tests' daemons would wait for what is held, too
 			s := h.service("web", long, test.files...)
 			release := filepath.Join(h.top, "release")
 			h.open(rig.Helper(t, "holdfork", "1", release)...)
@@ -136,6 +137,7 @@ func TestBornAtTheEnd(t *testing.T) {
 // TestCommandBornAtTheEnd: the same for the main command below a guard.
 func TestCommandBornAtTheEnd(t *testing.T) {
 	h := newHouse(t, "--guard")
+	h.own() // as above
 	said, release := filepath.Join(h.top, "said"), filepath.Join(h.top, "release")
 	h.command = []string{"/bin/sh", "-c", "echo $$ >>" + said + "; trap 'exit 9' TERM; while :; do sleep 0.02; done"}
 	h.open(rig.Helper(t, "holdfork", "2", release)...) // the daemon is the first that is forked

@@ -61,11 +61,15 @@ func TestServicePanics(t *testing.T) {
 			down.begun()
 			down.svc("d")
 			down.phase("down")
+			// Until whoever takes its place opens the lock, the Supervisor that has panicked seems to be there.
+			again, downAgain := opens(t, filepath.Join(s.super(), "lock")), opens(t, filepath.Join(down.super(), "lock"))
 			down.letter(letter)
 			s.svc("o")
 			harness.Eventually(t, "it is wanted once", func() bool { return s.view().Want == "once" })
 			s.letter(letter)
 			harness.Eventually(t, "the panics are said", func() bool { return h.Says("web", "panic:") && h.Says("down", "panic:") })
+			again()
+			downAgain()
 			s.supervised()
 			s.same(pid, 1)
 			other.same(otherPid, 1)
@@ -85,6 +89,7 @@ func TestServicePanics(t *testing.T) {
 			// Again, at once: then it takes a while, and the process still is the same.
 			s.letter(letter)
 			harness.Eventually(t, "it panics again", func() bool { return strings.Count(h.Output(), "warning: web: panic:") == 2 })
+			again()
 			s.same(pid, 1)
 			s.svc("u")
 			harness.Eventually(t, "it is wanted up", func() bool { return s.view().Want == "up" })
