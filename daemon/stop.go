@@ -63,7 +63,7 @@ const (
 // takingUp tells whether services that an earlier upkeep has left running are still to be found. Ended now, they
 // would be left for good.
 func (d *daemon) takingUp() bool {
-	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing || time.Since(d.since) > takingPatience {
+	if !d.host.Crashed || d.alone || d.stop != nil || d.scan.missing || time.Since(d.since) > takingPatience && !d.host.Census.Settling() {
 		return false
 	}
 	if d.preparing > 0 || d.register.asked > 0 {

@@ -5,12 +5,14 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Census knows which processes worked in which directory when it was first asked.
 type Census struct {
 	settled, taken sync.Once
+	settling       atomic.Bool
 	dirs           map[string][]int
 }
 
@@ -35,7 +37,16 @@ func Settle() {
 }
 
 // Settle is Settle, once.
-func (c *Census) Settle() { c.settled.Do(Settle) }
+func (c *Census) Settle() {
+	c.settled.Do(func() {
+		c.settling.Store(true)
+		defer c.settling.Store(false)
+		Settle()
+	})
+}
+
+// Settling tells whether somebody waits in Settle.
+func (c *Census) Settling() bool { return c.settling.Load() }
 
 // A looks is by what a daemon is known: a new one has the program or the command line of the one before, unless both
 // were replaced.

@@ -155,3 +155,25 @@ func TestCommandBornAtTheEnd(t *testing.T) {
 		t.Errorf("the command was started %d times", n)
 	}
 }
+
+// TestStopAtTheBirth: an order to stop waits for what is being born, and ends it.
+func TestStopAtTheBirth(t *testing.T) {
+	h := newHouse(t)
+	h.own()
+	s := h.service("web", long)
+	release := filepath.Join(h.top, "release")
+	h.open(rig.Helper(t, "holdfork", "1", release)...)
+	h.EventuallySays("killed")
+	h.open()
+	h.listens()
+	h.signal(syscall.SIGTERM)
+	time.Sleep(7 * time.Second) // longer than a file system that hangs is waited for
+	if !h.Running() {
+		t.Error("it has ended and left what is being born")
+	}
+	harness.WriteFile(t, release, "", 0o644)
+	h.Wait()
+	if n := working(s.dir); n != 0 {
+		t.Errorf("%d processes are left", n)
+	}
+}
