@@ -3,7 +3,9 @@ package resume_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +74,12 @@ func (h *house) suffer(n int) (calls int) {
 	return calls
 }
 
+// has tells whether the daemon has a file open.
+func (h *house) has(path string) bool {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", h.Pid()))
+	return slices.ContainsFunc(fds, func(fd string) bool { to, _ := os.Readlink(fd); return to == path })
+}
+
 // explain says how it is.
 func (s *service) explain() string {
 	st, _ := rig.StatusOf(s.super())
@@ -101,7 +109,8 @@ func (h *house) recovers() {
 		}
 	}()
 	h.open()
-	s.supervised()
+	// What the one before has forked can have its descriptors still, and svok and letters would be content with that.
+	harness.Eventually(h.t, "the daemon reads control", func() bool { return h.has(s.super() + "/control") })
 	s.tell("u")
 	for _, s := range []*service{s, log} {
 		harness.Eventually(h.t, "there is one copy of "+s.dir+", which is recorded", func() bool {
