@@ -92,8 +92,11 @@ func (s *stopping) until(deadline time.Time) {
 	}
 	at(left-ahead, s.killServices)
 	at(left, s.killAll)
-	at(left+time.Second, s.finish) // what even KILL cannot end
+	at(left+killPatience, s.finish) // what even KILL cannot end
 }
+
+// killPatience is how long what is killed may take to end, which is some time on a busy machine.
+const killPatience = 5 * time.Second
 
 func (s *stopping) finish() {
 	code := exitOK
