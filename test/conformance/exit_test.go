@@ -67,9 +67,7 @@ func TestRemoval(t *testing.T) {
 				t.Errorf("svok %s: code %d, %s", s.name, code, out)
 			}
 			s.checkSvstat()
-			if !s.lockIsFree() {
-				t.Errorf("the lock of %s is still held", s.name)
-			}
+			harness.Eventually(t, "the lock of "+s.name+" is free", s.lockIsFree)
 		}
 		other.await("up/u 3 TERM TERM")
 	})

@@ -36,9 +36,10 @@ func TestManyServices(t *testing.T) {
 			for _, s := range services {
 				s.awaitState("gone")
 			}
-			if left := h.residents(); len(left) > 1 || len(left) == 1 && left[0] != h.daemon.Process.Pid {
-				t.Errorf("%d processes are left", len(left))
-			}
+			harness.Eventually(t, "no process is left", func() bool {
+				left := h.residents()
+				return len(left) == 0 || len(left) == 1 && left[0] == h.daemon.Process.Pid
+			})
 			if said := h.said(); p.name == daemontools.name && said != "" {
 				t.Errorf("said: %s", said)
 			}

@@ -273,9 +273,7 @@ func TestStoppedAtOnce(t *testing.T) {
 		time.Sleep(time.Duration(i) * time.Millisecond) // a place in the resume, no wait for anything
 		h.ends(0)
 		for _, s := range list {
-			if n := working(s.dir); n != 0 {
-				t.Fatalf("%d processes are left of %s", n, s.name())
-			}
+			harness.Eventually(t, "nothing is left of "+s.name(), func() bool { return working(s.dir) == 0 })
 		}
 	}
 }
