@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"upkeep/test/harness"
 )
 
@@ -118,12 +120,16 @@ func TestLogAppearsLater(t *testing.T) {
 // kill ends the process from outside and waits until it, and every thread of it, is no more.
 func (s *service) kill() {
 	s.h.t.Helper()
-	pid := s.pid()
-	syscall.Kill(pid, syscall.SIGKILL)
+	pidfd, err := unix.PidfdOpen(s.pid(), 0)
+	if err != nil {
+		s.h.t.Fatalf("%s: %v", s.name, err)
+	}
+	defer unix.Close(pidfd)
+	unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	// Until its last thread is gone one can still read what is written by then.
 	harness.Eventually(s.h.t, s.name+" is dead", func() bool {
-		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-		state := processState(pid)
-		return len(threads) <= 1 && (state == 'Z' || state == 0)
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+		return n == 1
 	})
 }
 
