@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Census knows which processes worked in which directory when it was first asked.
@@ -48,16 +50,22 @@ func (c *Census) Settle() {
 // Settling tells whether somebody waits in Settle.
 func (c *Census) Settling() bool { return c.settling.Load() }
 
-// A looks is by what a daemon is known: a new one has the program or the command line of the one before, unless both
-// were replaced.
+// A looks is by what a daemon is known: a new one has the user, and the program or the command line, of the one
+// before, unless both of these were replaced.
 type looks struct {
+	user    uint32 // others could call themselves what they like
 	program os.FileInfo
 	cmdline []byte
 }
 
 func likeness(pid int) (l looks, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	if l.cmdline, err = os.ReadFile(dir + "/cmdline"); err == nil {
+	var st unix.Stat_t
+	if err = unix.Stat(dir, &st); err == nil {
+		l.user = st.Uid
+		l.cmdline, err = os.ReadFile(dir + "/cmdline")
+	}
+	if err == nil {
 		l.program, err = os.Stat(dir + "/exe")
 	}
 	return l, err
@@ -70,7 +78,7 @@ func (us looks) unborn(pid int) bool {
 		return false
 	}
 	it, err := likeness(pid)
-	return err == nil && (os.SameFile(us.program, it.program) || bytes.Equal(us.cmdline, it.cmdline))
+	return err == nil && it.user == us.user && (os.SameFile(us.program, it.program) || bytes.Equal(us.cmdline, it.cmdline))
 }
 
 // pids are those of all processes.

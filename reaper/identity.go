@@ -66,10 +66,10 @@ func parseStat(pid int, stat []byte) (Process, error) {
 	p := Process{Pid: pid, Zombie: f[state][0] == 'Z' || f[state][0] == 'X'}
 	var errs [5]error
 	p.Parent, errs[0] = strconv.Atoi(string(f[parent]))
-	p.Group, errs[4] = strconv.Atoi(string(f[group]))
-	p.Session, errs[1] = strconv.Atoi(string(f[session]))
-	p.Threads, errs[2] = strconv.Atoi(string(f[threads]))
-	p.Start, errs[3] = strconv.ParseUint(string(f[start]), 10, 64)
+	p.Group, errs[1] = strconv.Atoi(string(f[group]))
+	p.Session, errs[2] = strconv.Atoi(string(f[session]))
+	p.Threads, errs[3] = strconv.Atoi(string(f[threads]))
+	p.Start, errs[4] = strconv.ParseUint(string(f[start]), 10, 64)
 	if p.Zombie && len(f) > status {
 		n, _ := strconv.ParseUint(string(f[status]), 10, 32)
 		p.Status = unix.WaitStatus(n)

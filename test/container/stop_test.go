@@ -36,7 +36,7 @@ func TestStopDeadline(t *testing.T) {
 	says(t, c, "deaf up", 1)
 	says(t, c, "web up", 1)
 	begin := time.Now()
-	c.stop(3*engineTimeout, 0) // the default is less than engineTimeout, which the code says; a busy machine takes longer
+	c.stop(3*engineTimeout, 0) // a busy machine takes longer than engineTimeout, which the default is less than
 	if took := time.Since(begin); took < engineTimeout/2 {
 		t.Errorf("it had %v to end", took)
 	}

@@ -3,9 +3,7 @@ package resume_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,16 +19,7 @@ import (
 // holdFork executes a program, and kills the process below it that forks for the n-th time, counted over all of them.
 // What that has forked stays as it was born until there is a file of the name given.
 func holdFork(args []string) {
-	runtime.LockOSThread() // it alone may trace
-	h := holder{nth: atoi(args[0]), goes: make(map[int]bool)}
-	cmd := exec.Command(args[2], args[3:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, args, err)
-		os.Exit(99)
-	}
-	h.goes[cmd.Process.Pid] = true
+	h := holder{nth: atoi(args[0]), goes: map[int]bool{traced(args[2:]): true}}
 	for held := true; h.goOn(); {
 		if _, err := os.Stat(args[1]); held && err == nil {
 			held = unix.PtraceDetach(h.born) != nil

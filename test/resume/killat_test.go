@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,19 +13,7 @@ import (
 // killAt executes a program and kills it when it enters its n-th system call, counted over all its threads. What it
 // executes anew in its own place is counted on; what it forks is left alone. It says how many calls there were.
 func killAt(args []string) {
-	runtime.LockOSThread() // it alone may trace
-	n, err := strconv.Atoi(args[0])
-	cmd := exec.Command(args[1], args[2:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, args, err)
-		os.Exit(99)
-	}
-	tr := tracer{leader: cmd.Process.Pid, kill: n, inside: make(map[int]bool)}
+	tr := tracer{leader: traced(args[1:]), kill: atoi(args[0]), inside: make(map[int]bool)}
 	for {
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, unix.WALL, nil)
@@ -44,6 +31,19 @@ func killAt(args []string) {
 			os.Exit(ws.ExitStatus())
 		}
 	}
+}
+
+// traced executes a program for this thread to trace, and returns its pid.
+func traced(argv []string) int {
+	runtime.LockOSThread() // it alone may trace
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, argv, err)
+		os.Exit(99)
+	}
+	return cmd.Process.Pid
 }
 
 type tracer struct {
